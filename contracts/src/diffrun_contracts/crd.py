@@ -1,0 +1,232 @@
+"""The CustomResourceDefinition, generated from the models.
+
+pydantic gives a JSON schema; Kubernetes takes a structural one: everything inlined, no `anyOf` with
+null, closed by its own pruning instead of `additionalProperties: false`. Rules over several fields are CEL.
+"""
+
+from typing import Any
+
+from diffrun_contracts import names
+from diffrun_contracts.params import BLOCK_TYPES, SHARDABLE_TYPES
+from diffrun_contracts.spec import DiffusionRunSpec
+from diffrun_contracts.status import DiffusionRunStatus
+
+Schema = dict[str, Any]
+
+_KEPT = (
+    "type", "description", "enum", "pattern", "format", "minimum", "maximum", "minLength", "maxLength",
+    "minItems", "maxItems", "maxProperties", "required",
+)  # fmt: skip
+
+_BLOCK_RULES = [
+    {
+        "rule": f"[{', '.join(f'has(self.{key})' for key in BLOCK_TYPES)}].filter(x, x).size() == 1",
+        "message": f"a block needs exactly one of {', '.join(BLOCK_TYPES)}",
+    },
+    {
+        "rule": "self.shards == 1 || "
+        + " || ".join(f"has(self.{key})" for key in BLOCK_TYPES if key in SHARDABLE_TYPES),
+        "message": "shards: a downloadCheckpoint block runs in one pod; leave shards at 1",
+    },
+    *(
+        {
+            "rule": f"!has(self.{key}) || self.shards <= self.{key}.samples",
+            "message": f"shards: at most one shard for each of {key}.samples",
+        }
+        for key in ("generatePreview", "generateFull")
+    ),
+]
+
+_DOWNLOAD_RULES = [
+    {
+        "rule": "!self.requireCommit || self.revision.matches('^[0-9a-f]{40}$')",
+        "message": "revision: requireCommit is set, so this must be a full 40-digit commit",
+    }
+]
+
+_SAMPLER_RULES = [
+    {
+        "rule": "self.eta == 0.0 || self.name == 'DDIM'",
+        "message": "eta: only the DDIM sampler takes an eta other than 0",
+    }
+]
+
+_SPEC_RULES = [
+    {"rule": "!oldSelf.cancel || self.cancel", "message": "cancel: a cancelled run stays cancelled; create a new run"}
+]
+
+_UNIQUE_NAMES = {
+    "rule": "self.all(b, self.exists_one(c, c.name == b.name))",
+    "message": "blocks: every block needs a name of its own",
+}
+
+_FROZEN = ("blocks", "seed", "defaults")
+
+_ROOT_RULES = [
+    {
+        "rule": f"self.metadata.name.size() <= {names.MAX_RUN_NAME}",
+        "message": f"metadata.name: at most {names.MAX_RUN_NAME} characters, so that the names of the run's Jobs fit",
+    },
+    {
+        "rule": "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "message": "metadata.name: a DNS label, so no dots",
+    },
+    *(
+        {
+            "rule": "!has(oldSelf.status) || !has(oldSelf.status.startTime) || "
+            + (
+                f"(has(self.spec.{field}) == has(oldSelf.spec.{field}) && "
+                f"(!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field}))"
+            ),
+            "message": f"spec.{field}: frozen once the run has started; create a new run",
+        }
+        for field in _FROZEN
+    ),
+]
+
+_COLUMNS = [
+    ("Succeeded", "string", '.status.conditions[?(@.type=="Succeeded")].status', "Unknown until the run has ended."),
+    ("Reason", "string", '.status.conditions[?(@.type=="Succeeded")].reason', "Why."),
+    ("Block", "string", ".status.currentBlock", "The block that runs, or whose gate waits."),
+    ("Done", "string", ".status.done", "Blocks that have succeeded, of how many."),
+    ("Progress", "string", ".status.progress", "The current block's progress."),
+    ("Age", "date", ".metadata.creationTimestamp", "Since the run was created."),
+]
+
+
+_GATE_RULES = [
+    {
+        "rule": "has(self.state) && has(self.openedAt)",
+        "message": "this gate has not opened: a gate can be decided once its block has succeeded "
+        "(kubectl wait dfr/<run> --for=condition=GatePending)",
+    }
+]
+
+
+def build_crd() -> dict[str, Any]:
+    """The complete CustomResourceDefinition as a plain dict."""
+    schema: Schema = {
+        "type": "object",
+        "description": "Diffusion-model work: a Job for each block, gates that people decide, metrics, artifacts.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec_schema(),
+            "status": status_schema(),
+        },
+        "x-kubernetes-validations": _ROOT_RULES,
+    }
+    version = {
+        "name": names.VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": name, "type": kind, "jsonPath": path, "description": text} for name, kind, path, text in _COLUMNS
+        ],
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}", "annotations": {"helm.sh/resource-policy": "keep"}},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": names.KIND,
+                "listKind": f"{names.KIND}List",
+                "plural": names.PLURAL,
+                "singular": names.SINGULAR,
+                "shortNames": [names.SHORT_NAME],
+                "categories": ["all"],
+            },
+            "versions": [version],
+        },
+    }
+
+
+def spec_schema() -> Schema:
+    """The spec's structural schema with the CEL rules that span fields."""
+    schema = structural(DiffusionRunSpec.model_json_schema(by_alias=True, mode="validation"))
+    schema["x-kubernetes-validations"] = _SPEC_RULES
+    blocks = schema["properties"]["blocks"]
+    blocks["x-kubernetes-validations"] = [_UNIQUE_NAMES]
+    block = blocks["items"]
+    block["x-kubernetes-validations"] = _BLOCK_RULES
+    block["properties"]["downloadCheckpoint"]["x-kubernetes-validations"] = _DOWNLOAD_RULES
+    for key in ("generatePreview", "generateFull"):
+        block["properties"][key]["properties"]["sampler"]["x-kubernetes-validations"] = _SAMPLER_RULES
+    return schema
+
+
+def status_schema() -> Schema:
+    """The status' structural schema. A decision made too early is told so, instead of listing missing fields."""
+    schema = structural(DiffusionRunStatus.model_json_schema(by_alias=True, mode="validation"))
+    gate = schema["properties"]["gates"]["additionalProperties"]
+    del gate["required"]
+    gate["x-kubernetes-validations"] = _GATE_RULES
+    return schema
+
+
+def structural(schema: Schema) -> Schema:
+    """A pydantic JSON schema as a Kubernetes structural schema: references inlined, nullability dropped."""
+    return _convert(schema, schema.get("$defs", {}))
+
+
+def _convert(node: Schema, defs: dict[str, Schema]) -> Schema:
+    node = _resolve(node, defs)
+    if node.get("x-kubernetes-preserve-unknown-fields"):
+        return {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            **({"description": node["description"]} if "description" in node else {}),
+        }
+    out: Schema = {key: node[key] for key in _KEPT if key in node}
+    if "description" in out:
+        out["description"] = " ".join(out["description"].split())
+    if node.get("default") is not None:
+        out["default"] = _without_nulls(node["default"])
+    if "x-kubernetes-validations" in node:
+        out["x-kubernetes-validations"] = node["x-kubernetes-validations"]
+    if "properties" in node:
+        out["properties"] = {name: _convert(child, defs) for name, child in node["properties"].items()}
+    elif node.get("additionalProperties") is True:
+        out["x-kubernetes-preserve-unknown-fields"] = True
+    elif values := _map_values(node):
+        out["additionalProperties"] = _convert(values, defs)
+    if "items" in node:
+        out["items"] = _convert(node["items"], defs)
+    return out
+
+
+def _without_nulls(value: Any) -> Any:
+    """An unset optional field is absent in Kubernetes: the API server refuses a null in a default."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+    return value
+
+
+def _map_values(node: Schema) -> Schema | None:
+    """The schema of a map's values; that of its keys has no place in a structural schema."""
+    if "patternProperties" in node:
+        (values,) = node["patternProperties"].values()
+        return dict(values)
+    values = node.get("additionalProperties")
+    return dict(values) if isinstance(values, dict) else None
+
+
+def _resolve(node: Schema, defs: dict[str, Schema]) -> Schema:
+    """Follows `$ref`, and takes the one branch of `anyOf` that is not null."""
+    node = dict(node)
+    if "anyOf" in node:
+        branches = [branch for branch in node.pop("anyOf") if branch.get("type") != "null"]
+        if len(branches) != 1:
+            raise ValueError(f"a structural schema has no unions: {branches}")
+        node = {**branches[0], **node}
+    if "$ref" in node:
+        target = defs[node.pop("$ref").removeprefix("#/$defs/")]
+        node = {**_resolve(target, defs), **node}
+    return node

@@ -1,0 +1,397 @@
+"""One run, followed: its whole history, then every event as it is published, to any number of clients.
+
+1. Load: the files, then the stream from its beginning. What both have counts once.
+2. Follow: one blocking read at a time. Each new event becomes bytes once, shared by all clients.
+3. Complete: where a pod's numbers have a hole, or a line of the files does not come through Redis, the files are
+   read again. The history has then changed in its middle: a new epoch begins, and clients are told to fetch again.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from diffrun_gateway import telemetry
+from diffrun_gateway.durable import Durable
+from diffrun_gateway.parse import Dropped, Parsed, Reason, parse
+from diffrun_gateway.position import ZERO, Position, StreamId, new_epoch
+from diffrun_gateway.store import RunStore
+from diffrun_gateway.stream_reader import BLOCK_MS, REDIS_ERRORS, Entry, RunStream
+
+logger = logging.getLogger(__name__)
+
+READ_COUNT = 500
+"""Entries of one read."""
+THREAD_BYTES = 128 * 1024
+"""Batches above this are parsed off the event loop."""
+COALESCE = 0.015
+"""Seconds that events are gathered before they are sent on: many clients then get few, larger messages."""
+MAX_COALESCE = 0.15
+"""The same where sending on takes long."""
+TAIL_SECONDS = 5.0
+"""How often the files are compared with what came through Redis, and how long a line may take through it."""
+RING_BYTES, RING_ITEMS = 8 << 20, 20_000
+"""What is kept to resume streams from."""
+MAX_BACKOFF = 5.0
+"""Seconds between attempts to reach Redis, at most."""
+
+
+class Item:
+    """An event as clients get it."""
+
+    __slots__ = ("data", "id")
+
+    def __init__(self, id_: StreamId, data: bytes) -> None:
+        self.id = id_
+        self.data = data
+
+
+class Client(Protocol):
+    """Whoever follows."""
+
+    def events(self, feed: "Feed", items: list[Item]) -> None:
+        """New events, in order."""
+
+    def reset(self, feed: "Feed", reason: str) -> None:
+        """What was fetched before is stale."""
+
+    def live(self, feed: "Feed") -> None:
+        """`feed.live` has changed."""
+
+    def drained(self, feed: "Feed") -> None:
+        """The run is over and everything has been sent."""
+
+    def failed(self, feed: "Feed") -> None:
+        """Nothing will come any more, though the run goes on: begin again."""
+
+
+Render = Callable[[Parsed, "Feed", StreamId], bytes]
+
+
+class Feed:
+    """Call `load` once; then `store` and `position` belong together whenever no coroutine of ours runs."""
+
+    def __init__(
+        self,
+        uid: str,
+        *,
+        stream: RunStream | None,
+        durable: Durable | None,
+        render: Render,
+        max_points: int,
+        on_change: Callable[["Feed"], None],
+    ) -> None:
+        self.uid = uid
+        self.store = RunStore(uid, max_points=max_points)
+        self.epoch = new_epoch()
+        self.last = ZERO
+        self.live = stream is not None
+        self.is_drained = self.has_failed = False
+        self.notices: list[str] = []
+        self.clients: set[Client] = set()
+        self.used = time.monotonic()
+        self._stream, self._durable, self._render, self._on_change = stream, durable, render, on_change
+        self._over = False
+        self._ring: deque[Item] = deque()
+        self._ring_bytes = 0
+        self._floor = ZERO  # everything after it, of this epoch, is in the ring
+        self._foreign_floor: StreamId | None = None  # the same for positions of other epochs; None: none of them
+        self._tail_due = 0.0
+        self._made: tuple[list[Item], bytes] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    @property
+    def position(self) -> Position:
+        """How far the store reaches."""
+        return Position(self.last, self.epoch)
+
+    async def load(self) -> None:
+        """Reads the whole history. Raises OSError where the files cannot be read."""
+        if self._durable is not None:
+            await asyncio.to_thread(self._load_files, self._durable)
+        if self._stream is not None:
+            try:
+                await self._load_stream(self._stream)
+            except REDIS_ERRORS as error:
+                self._lost(error)
+        if self.store.gaps():
+            await self._read_files(0.0)
+            self._forgive()
+
+    def follow(self) -> None:
+        """Begins to follow."""
+        if self._task is None or self._task.done():
+            self.is_drained = False
+            self._task = asyncio.create_task(self._run(), name=f"feed {self.uid}")
+
+    def set_over(self, over: bool) -> None:
+        """Tells that the run has ended: what is left is sent, then clients hear that it was all."""
+        if over == self._over:
+            return
+        self._over = over
+        self._wake.set()
+        if not over:
+            self.follow()
+
+    async def close(self) -> None:
+        """Stops following."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._stream is not None:
+            await self._stream.close()
+
+    def subscribe(self, client: Client, since: Position | None) -> None:
+        """Sends everything after `since` (or nothing old) and then what comes. A reset where that is not to be had."""
+        self.clients.add(client)
+        self.used = time.monotonic()
+        if since is not None:
+            if self._resumable(since):
+                missed = [item for item in self._ring if item.id > since.id]
+                if missed:
+                    client.events(self, missed)
+            else:
+                telemetry.RESETS.labels("trimmed").inc()
+                client.reset(self, "trimmed")
+        if self.is_drained:
+            client.drained(self)
+
+    def unsubscribe(self, client: Client) -> None:
+        """Sends nothing more."""
+        self.clients.discard(client)
+        self.used = time.monotonic()
+
+    def shared(self, items: list[Item], make: Callable[["Feed", list[Item]], bytes]) -> bytes:
+        """What `make` makes of the items, made once for all clients that get them."""
+        if self._made is None or self._made[0] is not items:
+            self._made = items, make(self, items)
+        return self._made[1]
+
+    def _resumable(self, since: Position) -> bool:
+        floor = self._floor if since.epoch == self.epoch else self._foreign_floor
+        return floor is not None and floor <= since.id <= self.last
+
+    # 1. Load
+
+    def _load_files(self, durable: Durable) -> None:
+        for event in durable.events(self.store.seen):
+            self._apply(event, "file")
+        for listed in durable.artifacts():
+            self.store.add_artifact(listed.artifact, listed.block, listed.owner, None)
+
+    async def _load_stream(self, stream: RunStream) -> None:
+        """Everything in the stream goes into the ring, even what the files had: other gateways' clients resume."""
+        first = await stream.first()
+        delivered: dict[str, set[int]] = {}
+        while entries := await stream.after(self.last, READ_COUNT, None):
+            for entry, event in await self._parsed(entries):
+                seqs = delivered.setdefault(event.pod, set())
+                if event.seq in seqs:
+                    continue
+                seqs.add(event.seq)
+                self._apply(event, "redis")
+                self._keep(Item(entry.id, self._render(event, self, entry.id)))
+            self.last = entries[-1].id
+        telemetry.REDIS_UP.set(1)
+        if first is not None and not self._ahead(delivered, first):
+            self._foreign_floor = max(first, self._floor)
+
+    def _ahead(self, delivered: dict[str, set[int]], first: StreamId) -> bool:
+        """Whether the files have events that the stream lacks but may still get, or has lost."""
+        return any(
+            (last > max(delivered[pod]) if pod in delivered else last_ms >= first.ms)
+            for pod, (last, last_ms) in self.store.newest().items()
+        )
+
+    # 2. Follow
+
+    async def _run(self) -> None:
+        try:
+            await self._follow()
+        except Exception:
+            logger.exception("the feed failed and is begun again", extra={"fields": {"run": self.uid}})
+            self.has_failed = True
+            for client in tuple(self.clients):
+                client.failed(self)
+
+    async def _follow(self) -> None:
+        failures = 0
+        while not self.is_drained:
+            try:
+                await self._round()
+                failures = 0
+            except REDIS_ERRORS as error:
+                self._lost(error)
+                failures += 1
+                delay = min(MAX_BACKOFF, 0.1 * 2**failures) * (0.5 + 0.5 * random.random())  # noqa: S311 - jitter
+                await self._tail(grace=0.0 if self._over else TAIL_SECONDS)
+                self._end_if_over(quiet=True)
+                await self._pause(delay)
+
+    async def _round(self) -> None:
+        if self._stream is None:
+            await self._tail(grace=0.0)
+            self._end_if_over(quiet=True)
+            await self._pause(1.0)
+            return
+        over = self._over
+        if not self.live:
+            await self._reread(self._stream)
+        entries = await self._stream.after(self.last, READ_COUNT, 100 if over else BLOCK_MS // 4)
+        began = time.monotonic()
+        if entries:
+            await self._take(entries)
+        await self._tail(grace=0.0 if over and not entries else TAIL_SECONDS)
+        self._end_if_over(quiet=over and not entries)
+        if entries and len(entries) < READ_COUNT:
+            await asyncio.sleep(min(MAX_COALESCE, max(COALESCE, time.monotonic() - began)))
+
+    async def _take(self, entries: list[Entry]) -> None:
+        items, void = [], False
+        for entry, event in await self._parsed(entries):
+            try:
+                void |= self.store.apply(event)
+            except Dropped as dropped:
+                telemetry.DROPPED.labels(dropped.reason.value).inc()
+                continue
+            telemetry.EVENTS.labels("redis").inc()
+            items.append(Item(entry.id, self._render(event, self, entry.id)))
+        self.last = entries[-1].id
+        if self.store.gaps():
+            await self._read_files(0.0)
+            self._forgive()
+            self._restart("completed")
+            return
+        for item in items:
+            self._keep(item)
+        if void:
+            self._restart("superseded")
+        elif items:
+            telemetry.DISPATCH.observe(max(0.0, time.time() - items[0].id.ms / 1000))
+            for client in tuple(self.clients):
+                client.events(self, items)
+            self._on_change(self)
+
+    async def _reread(self, stream: RunStream) -> None:
+        """Redis answers again: it may be another one, or an emptied one whose ids begin anew."""
+        generated = await stream.last_generated()
+        if generated is None or generated < self.last or self.last == ZERO:
+            self.last = ZERO
+            while entries := await stream.after(self.last, READ_COUNT, None):
+                for _, event in await self._parsed(entries):
+                    self._apply(event, "redis")
+                self.last = entries[-1].id
+            if self.store.gaps():
+                await self._read_files(0.0)
+                self._forgive()
+            self._restart("completed")
+        self.live = True
+        telemetry.REDIS_UP.set(1)
+        for client in tuple(self.clients):
+            client.live(self)
+
+    def _lost(self, error: BaseException) -> None:
+        telemetry.REDIS_UP.set(0)
+        if self.live:
+            self.live = False
+            logger.warning("Redis does not answer: %s", type(error).__name__, extra={"fields": {"run": self.uid}})
+            for client in tuple(self.clients):
+                client.live(self)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    def _end_if_over(self, *, quiet: bool) -> None:
+        if self._over and quiet and not self.is_drained:
+            self.is_drained = True
+            for client in tuple(self.clients):
+                client.drained(self)
+
+    # 3. Complete
+
+    async def _tail(self, grace: float) -> None:
+        """Compares files and stream now and then."""
+        now = time.monotonic()
+        if self._durable is None or (grace and now < self._tail_due):
+            return
+        self._tail_due = now + TAIL_SECONDS
+        if await self._read_files(grace):
+            self._forgive()
+            self._restart("completed")
+
+    async def _read_files(self, grace: float) -> bool:
+        """Takes what the files have and the store has not; whether that was anything."""
+        if self._durable is None:
+            return False
+        try:
+            missing = await asyncio.to_thread(self._durable.events, self.store.seen, grace)
+        except OSError as error:
+            self._notice(f"the run's files cannot be read ({error.strerror}); the history may be incomplete")
+            return False
+        taken = [self._apply(event, "file") for event in missing]
+        return any(taken)
+
+    def _forgive(self) -> None:
+        if self.store.gaps():
+            self._notice("some events were lost before they could be read, and the run's files do not have them")
+            self.store.forgive_gaps()
+
+    def _restart(self, reason: str) -> None:
+        """The history has changed in its middle."""
+        self.epoch = new_epoch()
+        self._ring.clear()
+        self._ring_bytes = 0
+        self._floor, self._foreign_floor = self.last, None
+        telemetry.RESETS.labels(reason).inc()
+        for client in tuple(self.clients):
+            client.reset(self, reason)
+        self._on_change(self)
+
+    # Parts
+
+    async def _parsed(self, entries: list[Entry]) -> list[tuple[Entry, Parsed]]:
+        if sum(len(entry.raw) for entry in entries) > THREAD_BYTES:
+            return await asyncio.to_thread(self._parse, entries)
+        return self._parse(entries)
+
+    def _parse(self, entries: list[Entry]) -> list[tuple[Entry, Parsed]]:
+        parsed = []
+        for entry in entries:
+            try:
+                parsed.append((entry, parse(entry.raw, self.uid)))
+            except Dropped as dropped:
+                telemetry.DROPPED.labels(dropped.reason.value).inc()
+        return parsed
+
+    def _apply(self, event: Parsed, source: str) -> bool:
+        try:
+            self.store.apply(event)
+        except Dropped as dropped:
+            if dropped.reason is not Reason.DUPLICATE:
+                telemetry.DROPPED.labels(dropped.reason.value).inc()
+            return False
+        telemetry.EVENTS.labels(source).inc()
+        return True
+
+    def _keep(self, item: Item) -> None:
+        self._ring.append(item)
+        self._ring_bytes += len(item.data)
+        while len(self._ring) > RING_ITEMS or self._ring_bytes > RING_BYTES:
+            oldest = self._ring.popleft()
+            self._ring_bytes -= len(oldest.data)
+            self._floor = oldest.id
+            if self._foreign_floor is not None:
+                self._foreign_floor = max(self._foreign_floor, oldest.id)
+
+    def _notice(self, text: str) -> None:
+        if text not in self.notices:
+            self.notices.append(text)

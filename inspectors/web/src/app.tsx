@@ -1,0 +1,116 @@
+/** The frame of every page: a bar, the page, the dialogs that belong to all of them. */
+import { signal } from "@preact/signals";
+import { ComparePage } from "./pages/compare";
+import { RunPage } from "./pages/run";
+import { RunsPage } from "./pages/runs";
+import { checkSession, mustSignIn, session, sessionError, signOut } from "./stores/session";
+import { barContent } from "./ui/bar-content";
+import { Notice } from "./ui/bits";
+import { HelpDialog } from "./ui/help";
+import { Icon } from "./ui/icons";
+import { useShortcuts } from "./ui/keyboard";
+import { go, href, route } from "./ui/router";
+import { SignIn } from "./ui/sign-in";
+import { theme, toggleTheme } from "./ui/theme";
+
+const helpOpen = signal(false);
+
+function Bar() {
+  return (
+    <header class="bar">
+      <a class="mark" href={href("")}>
+        diffrun
+      </a>
+      <div class="bar-content">{barContent.value}</div>
+      {session.value?.user && session.value.authRequired && (
+        <button
+          type="button"
+          class="button quiet"
+          onClick={() => void signOut()}
+          title={`Signed in as ${session.value.user}`}
+        >
+          Sign out
+        </button>
+      )}
+      <button
+        type="button"
+        class="button quiet icon"
+        onClick={toggleTheme}
+        aria-label={theme.value === "dark" ? "Light colours" : "Dark colours"}
+        title={theme.value === "dark" ? "Light colours" : "Dark colours"}
+      >
+        <Icon name={theme.value === "dark" ? "sun" : "moon"} />
+      </button>
+      <button
+        type="button"
+        class="button quiet icon"
+        onClick={() => {
+          helpOpen.value = true;
+        }}
+        aria-label="Keyboard shortcuts"
+        title="Keyboard shortcuts (?)"
+      >
+        <Icon name="help" />
+      </button>
+    </header>
+  );
+}
+
+function Page() {
+  if (sessionError.value) {
+    return (
+      <Notice title="The gateway does not answer" icon="warn" tone="bad">
+        <p>{sessionError.value.message}</p>
+        <p>
+          <button type="button" class="button" onClick={() => void checkSession()}>
+            Try again
+          </button>
+        </p>
+      </Notice>
+    );
+  }
+  if (!session.value) return null;
+  if (mustSignIn.value) return <SignIn />;
+  const where = route.value;
+  switch (where.page) {
+    case "runs":
+      return <RunsPage />;
+    case "run":
+      return <RunPage key={`${where.namespace}/${where.name}`} namespace={where.namespace} name={where.name} />;
+    case "compare":
+      return <ComparePage key={where.runs.join()} runs={where.runs} />;
+    case "missing":
+      return (
+        <Notice title="There is no such page" icon="warn">
+          <p>
+            The address names neither the runs, nor a run, nor a comparison. <a href={href("")}>All runs</a>
+          </p>
+        </Notice>
+      );
+  }
+}
+
+export function App() {
+  useShortcuts([
+    {
+      keys: "?",
+      does: "Show the shortcuts",
+      run: () => {
+        helpOpen.value = true;
+      },
+    },
+    { keys: "g r", does: "Go to the runs", run: () => go("") },
+  ]);
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <Bar />
+      <main id="main" tabIndex={-1}>
+        <Page />
+      </main>
+      <HelpDialog open={helpOpen} />
+    </>
+  );
+}

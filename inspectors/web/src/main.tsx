@@ -1,0 +1,24 @@
+import "uplot/dist/uPlot.min.css";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/controls.css";
+import "./styles/shell.css";
+import "./styles/runs.css";
+import "./styles/run.css";
+import "./styles/inspectors.css";
+import "./styles/slideshow.css";
+import "./ui/theme";
+import { render } from "preact";
+import { App } from "./app";
+import { startClock } from "./stores/clock";
+import { checkSession } from "./stores/session";
+import { startKeyboard } from "./ui/keyboard";
+import { interceptLinks } from "./ui/router";
+
+const root = document.getElementById("app");
+if (!root) throw new Error("index.html has no #app");
+startClock();
+startKeyboard();
+interceptLinks();
+void checkSession();
+render(<App />, root);

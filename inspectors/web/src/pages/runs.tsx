@@ -1,0 +1,192 @@
+/** All runs, live: what happens, what waits for somebody, what one wants to compare. */
+import { useSignal } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { filterRuns, PHASES, phaseCounts } from "../lib/runs";
+import { list, text } from "../lib/urlstate";
+import { RunsStore } from "../stores/runs";
+import type { RunEntry } from "../types/api";
+import { barContent } from "../ui/bar-content";
+import { Command, Notice, Skeleton } from "../ui/bits";
+import { Icon } from "../ui/icons";
+import { useShortcuts } from "../ui/keyboard";
+import { Live } from "../ui/live";
+import { control, go, href } from "../ui/router";
+import { RunRow } from "./run-row";
+
+const filterText = control(text("q"));
+const phaseFilter = control(list("phase"));
+
+const FIRST_RUN_LINES = `kubectl apply -f manifests/samples/ddpm-cat.yaml
+kubectl get dfr --watch
+kubectl wait dfr/ddpm-cat --for=condition=GatePending --timeout=30m`;
+
+function useRunsStore(): RunsStore {
+  const store = useMemo(() => new RunsStore(), []);
+  useEffect(() => {
+    barContent.value = <Live connection={store.connection} />;
+    document.title = "Runs · diffrun";
+    return () => store.close();
+  }, [store]);
+  return store;
+}
+
+export function RunsPage() {
+  const store = useRunsStore();
+  const filterBox = useRef<HTMLInputElement>(null);
+  const selected = useSignal<ReadonlySet<string>>(new Set());
+  const cursor = useSignal(-1);
+  const all = store.runs.value;
+  const shown = filterRuns(all, filterText.value, phaseFilter.value);
+  const chosen = all.filter((run) => selected.value.has(run.uid));
+
+  const toggle = (run: RunEntry) => {
+    const next = new Set(selected.value);
+    if (!next.delete(run.uid)) next.add(run.uid);
+    selected.value = next;
+  };
+  const move = (by: number) => {
+    cursor.value = Math.max(0, Math.min(shown.length - 1, cursor.value + by));
+    document.querySelectorAll<HTMLElement>(".run-row .run-link")[cursor.value]?.focus();
+  };
+  useShortcuts([
+    { keys: "/", does: "Filter", run: () => filterBox.current?.focus() },
+    { keys: "Escape", does: "Leave the filter", run: () => (document.activeElement as HTMLElement | null)?.blur() },
+    { keys: "j", does: "Next run", run: () => move(1) },
+    { keys: "k", does: "Previous run", run: () => move(-1) },
+    {
+      keys: "x",
+      does: "Select the run for comparison",
+      run: () => shown[cursor.value] && toggle(shown[cursor.value] as RunEntry),
+    },
+    {
+      keys: "c",
+      does: "Compare the selected runs",
+      run: () => chosen.length > 1 && go("compare", compareSearch(chosen)),
+    },
+  ]);
+
+  return (
+    <div class="page">
+      <div class="page-head">
+        <h1>Runs</h1>
+        <label class="search">
+          <Icon name="search" />
+          <input
+            ref={filterBox}
+            class="field"
+            type="search"
+            placeholder="Filter by name, namespace, phase"
+            aria-label="Filter the runs"
+            value={filterText.value}
+            onInput={(event) => filterText.set(event.currentTarget.value, true)}
+          />
+        </label>
+        <CompareLink runs={chosen} />
+      </div>
+      <PhaseChips runs={all} />
+      {store.problems.value.map((problem) => (
+        <p class="badge" key={problem}>
+          <Icon name="warn" />
+          {problem}
+        </p>
+      ))}
+      {!store.loaded.value ? (
+        <Loading />
+      ) : all.length === 0 ? (
+        <Empty />
+      ) : shown.length === 0 ? (
+        <NoMatch />
+      ) : (
+        <ul class="runs" aria-label="Runs">
+          {shown.map((run) => (
+            <RunRow key={run.uid} run={run} selected={selected.value.has(run.uid)} onToggle={() => toggle(run)} />
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+function compareSearch(runs: readonly RunEntry[]): string {
+  return `?${runs.map((run) => `run=${encodeURIComponent(run.uid)}`).join("&")}`;
+}
+
+function CompareLink({ runs }: { runs: readonly RunEntry[] }) {
+  if (runs.length < 2) {
+    return (
+      <button type="button" class="button" disabled title="Tick two or more runs">
+        <Icon name="compare" />
+        Compare
+      </button>
+    );
+  }
+  return (
+    <a class="button primary" href={href("compare", compareSearch(runs))}>
+      <Icon name="compare" />
+      Compare {runs.length}
+    </a>
+  );
+}
+
+function PhaseChips({ runs }: { runs: readonly RunEntry[] }) {
+  const active = phaseFilter.value;
+  const counts = phaseCounts(runs);
+  if (counts.length < 2 && active.length === 0) return null;
+  return (
+    <div class="row wrap chips">
+      {counts.map(({ phase, count }) => (
+        <button
+          key={phase}
+          type="button"
+          class="chip"
+          aria-pressed={active.includes(phase)}
+          onClick={() =>
+            phaseFilter.set(active.includes(phase) ? active.filter((p) => p !== phase) : [...active, phase])
+          }
+        >
+          {PHASES[phase].word} <span class="n">{count}</span>
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Loading() {
+  return (
+    <div aria-busy="true">
+      {[0, 1, 2, 3, 4].map((i) => (
+        <div class="run-row" key={i}>
+          <Skeleton height={48} />
+        </div>
+      ))}
+    </div>
+  );
+}
+
+function Empty() {
+  return (
+    <Notice title="No run yet">
+      <p>Three lines make the first one. It appears here by itself.</p>
+      <Command label="make the first run" text={FIRST_RUN_LINES} />
+    </Notice>
+  );
+}
+
+function NoMatch() {
+  return (
+    <Notice title="No run matches">
+      <p>
+        <button
+          type="button"
+          class="button"
+          onClick={() => {
+            filterText.set("");
+            phaseFilter.set([]);
+          }}
+        >
+          Show all runs
+        </button>
+      </p>
+    </Notice>
+  );
+}

@@ -1,0 +1,56 @@
+/** How the stream is, in one small word at the top of the page. */
+import type { Connection } from "../api/connection";
+import { age, duration } from "../lib/format";
+import { now } from "../stores/clock";
+import { Icon } from "./icons";
+
+export function Live({ connection, lag }: { connection: Connection; lag?: number | null }) {
+  const state = connection.state.value;
+  switch (state.kind) {
+    case "live":
+      return (
+        <span class="live" title="Events arrive as they are published.">
+          <span class="dot state-ok" />
+          live
+          {lag !== null && lag !== undefined && lag < 60_000 && <span>· {duration(lag / 1000)}</span>}
+        </span>
+      );
+    case "late":
+      return (
+        <span
+          class="live state-wait"
+          role="status"
+          title="The event store does not answer; what is shown may be behind."
+        >
+          <Icon name="warn" />
+          delayed since {age((now.value - state.since) / 1000)}
+        </span>
+      );
+    case "reconnecting":
+      return (
+        <span class="live state-wait" role="status">
+          <Icon name="reset" />
+          reconnecting since {age((now.value - state.since) / 1000)}
+          <button type="button" class="button quiet small" onClick={() => connection.retryNow()}>
+            try now
+          </button>
+        </span>
+      );
+    case "ended":
+      return (
+        <span class="live" title="All runs shown here are over; the history is complete.">
+          <Icon name="done" />
+          ended
+        </span>
+      );
+    case "denied":
+      return (
+        <span class="live state-bad" role="status" title={state.problem.message}>
+          <Icon name="lock" />
+          no longer permitted
+        </span>
+      );
+    default:
+      return <span class="live">connecting…</span>;
+  }
+}

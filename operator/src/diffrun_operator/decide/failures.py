@@ -1,0 +1,59 @@
+"""Why a Job failed: pods' troubles, told apart and put into words."""
+
+from diffrun_contracts import names
+from diffrun_contracts.reasons import BlockReason
+from diffrun_operator.model import ObservedJob, ObservedPod, PodPhase
+
+_FINAL = (BlockReason.USER_ERROR, BlockReason.OOM_KILLED, BlockReason.EVICTED)
+"""What a failed pod may say of itself; anything else is a worker that failed."""
+
+POD_FAILURE_POLICY = "PodFailurePolicy"
+"""The Failed condition's reason where a pod's permanent exit code ended the Job."""
+
+
+def classify(job: ObservedJob, pods: list[ObservedPod], retries: int) -> tuple[BlockReason, str]:
+    """Reason and message of a block whose Job has failed; `pods` are the Job's, oldest first."""
+    failed = [pod for pod in pods if pod.phase is PodPhase.FAILED]
+    culprit = _culprit(failed)
+    if culprit is None:
+        if job.failure_reason == POD_FAILURE_POLICY:
+            message = f"a worker of Job {job.name} ended with the permanent exit code {names.EXIT_PERMANENT}; "
+            return BlockReason.USER_ERROR, message + "its message is gone with its pod"
+        why = f" ({job.failure_reason})" if job.failure_reason else ""
+        return BlockReason.WORKER_FAILED, f"Job {job.name} failed{why}; none of its failed pods is left to say why"
+    reason = trouble(culprit)
+    message = explain(culprit)
+    if reason is BlockReason.WORKER_FAILED:
+        message = f"{message} (retries used up: {retries})"
+    return reason, message
+
+
+def oom_killed(pods: list[ObservedPod]) -> ObservedPod | None:
+    """The newest pod that ran out of memory, or None. The same pod would again, so it is not retried."""
+    return next((pod for pod in reversed(pods) if pod.trouble is BlockReason.OOM_KILLED), None)
+
+
+def trouble(pod: ObservedPod) -> BlockReason:
+    """Why a failed pod failed."""
+    return pod.trouble if pod.trouble in _FINAL else BlockReason.WORKER_FAILED
+
+
+def explain(pod: ObservedPod) -> str:
+    """The worker's own message where it left one, else what is known from outside."""
+    if pod.result is not None and pod.result.error is not None:
+        return pod.result.error.message
+    return pod.trouble_message or f"pod {pod.name} failed without a message"
+
+
+def _culprit(failed: list[ObservedPod]) -> ObservedPod | None:
+    """The pod that tells why: a permanent error before an OOM kill before the newest failure.
+
+    When one shard fails for good the Job controller terminates its siblings, which then fail later
+    and for no reason of their own.
+    """
+    for reason in (BlockReason.USER_ERROR, BlockReason.OOM_KILLED):
+        told = [pod for pod in failed if pod.trouble is reason]
+        if told:
+            return told[-1]
+    by_themselves = [pod for pod in failed if not pod.terminating] or failed
+    return by_themselves[-1] if by_themselves else None

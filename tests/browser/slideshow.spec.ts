@@ -1,0 +1,126 @@
+// slideshow and scalar_summary: every control used, and its effect seen.
+import type { Page } from "@playwright/test";
+import { expect, test } from "./stack";
+
+async function open(page: Page, url: string, query = ""): Promise<void> {
+  await page.goto(`${url}/runs/demo/ddpm-cat-0${query}`);
+  await expect(page.getByText("18 images")).toBeVisible();
+}
+
+test("chips filter by tag, with counts, in the URL", async ({ page, stack }) => {
+  await open(page, stack.url);
+  await page.getByRole("button", { name: "phase preview 2" }).click();
+  await expect(page.locator(".tile")).toHaveCount(2);
+  await expect(page.getByText("2 of 18 images")).toBeVisible();
+  expect(page.url()).toContain("c.tag=phase%3Dpreview");
+  await page.reload();
+  await expect(page.locator(".tile")).toHaveCount(2);
+  await page.getByRole("button", { name: "Clear" }).click();
+  await expect(page.getByText("18 images")).toBeVisible();
+});
+
+test("the lightbox opens on a click and works by keyboard; Back closes it", async ({ page, stack }) => {
+  await open(page, stack.url);
+  await page.locator(".tile").first().click();
+  const box = page.getByRole("dialog");
+  await expect(box).toContainText("preview · sample 0");
+  await page.keyboard.press("ArrowRight");
+  await expect(box).toContainText("preview · sample 1");
+  await page.keyboard.press("End");
+  await expect(box).toContainText("full · sample 15");
+  await page.keyboard.press("i");
+  await expect(box).toContainText("256 × 256");
+  await page.keyboard.press("Escape");
+  await expect(box).toBeHidden();
+  await page.goBack();
+  await expect(box).toBeVisible();
+});
+
+test("zoom keeps the point under the pointer, drag pans, 0 fits", async ({ page, stack }) => {
+  await open(page, stack.url);
+  await page.locator(".tile").first().click();
+  const image = page.locator(".stage-view img");
+  const before = await image.boundingBox();
+  const view = await page.locator(".stage-view").boundingBox();
+  if (!before || !view) throw new Error("no image");
+  const x = before.x + before.width * 0.75;
+  const y = before.y + before.height * 0.25;
+  await page.mouse.move(x, y);
+  await page.mouse.wheel(0, -300);
+  await expect.poll(async () => (await image.boundingBox())?.width).toBeGreaterThan(before.width * 1.5);
+  const after = await image.boundingBox();
+  if (!after) throw new Error("no image");
+  expect((x - after.x) / after.width).toBeCloseTo(0.75, 2);
+  expect((y - after.y) / after.height).toBeCloseTo(0.25, 2);
+  await page.mouse.down();
+  await page.mouse.move(x + 40, y + 20, { steps: 3 });
+  await page.mouse.up();
+  expect(((await image.boundingBox())?.x ?? 0) - after.x).toBeCloseTo(40, 0);
+  await page.keyboard.press("0");
+  await expect.poll(async () => (await image.boundingBox())?.width).toBeCloseTo(before.width, 0);
+});
+
+test("two images are compared beside each other, wiped, in turn and subtracted", async ({ page, stack }) => {
+  await open(page, stack.url);
+  await page.locator(".tile").first().click();
+  await page.keyboard.press("c");
+  await expect(page.locator(".stage-box")).toHaveCount(2);
+  await page.getByRole("button", { name: "Wipe" }).click();
+  await page.getByLabel("Where the two images meet").fill("30");
+  await expect(page.locator(".stage-view img").nth(1)).toHaveCSS("clip-path", "inset(0px 0px 0px 30%)");
+  await page.getByRole("button", { name: "Difference" }).click();
+  await expect(page.locator(".stage-view img").nth(1)).toHaveCSS("mix-blend-mode", "difference");
+  await page.getByRole("button", { name: "Flicker" }).click();
+  const second = page.locator(".stage-view img").nth(1);
+  await expect(second).toHaveCSS("opacity", "1");
+  await expect(second).toHaveCSS("opacity", "0");
+  await page.getByLabel("compared with").selectOption({ label: "ddpm-cat-0 · full · sample 3" });
+  expect(page.url()).toContain("c.cm=flicker");
+});
+
+test("the original is downloaded under a name that says run and block, byte for byte", async ({ page, stack }) => {
+  await open(page, stack.url);
+  await page.locator(".tile").first().click();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByLabel("Download the original").click()]);
+  expect(download.suggestedFilename()).toMatch(/ddpm-cat-0.*preview.*\.png$/);
+});
+
+test("thumbnail sizes, the number to type and play", async ({ page, stack }) => {
+  await open(page, stack.url);
+  const width = async () => (await page.locator(".tile").first().boundingBox())?.width ?? 0;
+  const medium = await width();
+  await page.getByRole("button", { name: "L", exact: true }).click();
+  await expect.poll(width).toBeGreaterThan(medium * 1.4);
+  await page.getByLabel("Number of the image").fill("5");
+  await page.getByLabel("Number of the image").press("Enter");
+  await expect(page.locator(".tile[aria-current]")).toContainText("sample 2");
+  await page.getByRole("button", { name: "Play the slideshow" }).click();
+  await expect(page.locator(".tile[aria-current]")).toContainText("sample 4");
+  await page.getByRole("button", { name: "Pause the slideshow" }).click();
+});
+
+test("of thousands of images only those in sight exist", async ({ page, stack }) => {
+  await stack.begin("crowd");
+  for (let i = 0; i < 150; i += 1) await stack.play(`picture crowd ${i}`);
+  await stack.play("finish crowd");
+  await page.goto(`${stack.url}/runs/demo/crowd`);
+  await expect(page.getByText("150 images")).toBeVisible();
+  expect(await page.locator(".tile").count()).toBeLessThan(90);
+  await page.locator(".grid-box").evaluate((box) => box.scrollTo(0, box.scrollHeight));
+  await expect(page.locator(".tile", { hasText: "sample 149" })).toBeVisible();
+});
+
+test("a card shows the newest value, exact bounds with their steps, the trend, and opens into its series", async ({ page, stack }) => {
+  await stack.begin("cards");
+  await stack.play("points cards loss 0 30"); // 1 … 30
+  await page.goto(`${stack.url}/runs/demo/cards`);
+  const card = page.locator('.card[data-metric="loss"]');
+  await expect(card.locator(".card-value")).toHaveText(/^30.*up$/);
+  await expect(card.locator(".card-stats")).toHaveText(/min1 @0mean15\.5max30 @29/);
+  await stack.play("value cards loss 30 -4");
+  await expect(card.locator(".card-value")).toHaveText(/^−4.*down$/);
+  await expect(card.locator(".card-stats")).toContainText("−4 @30");
+  await card.getByRole("button", { name: "Open the series of loss" }).click();
+  await expect(card.locator(".u-over")).toBeVisible();
+  await stack.play("finish cards");
+});

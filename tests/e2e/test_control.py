@@ -1,0 +1,98 @@
+"""Pause holds a run inside its loop; cancel ends it wherever it is."""
+
+import json
+
+import pytest
+from runs import quick, run, slow
+from scenario import Runs, states
+
+from diffrun_contracts import names
+from diffrun_devcluster.kubectl import condition, eventually
+from diffrun_devcluster.release import Release
+
+
+def patch_spec(runs: Runs, name: str, **spec: object) -> None:
+    runs.kubectl.run("patch", "dfr", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+def test_a_paused_run_holds_between_two_steps_and_goes_on_where_it_was(runs: Runs) -> None:
+    name = runs.start(run("pause", slow("work", seconds=6)))
+    runs.until_block(name, "work", "Running")
+    patch_spec(runs, name, pause=True)
+    held = runs.until_condition(name, "Paused", "Holding")
+    assert states(held) == {"work": "Running"}
+    (pod,) = runs.pods(name)
+    assert pod["metadata"]["annotations"][names.ANNOTATION_PAUSE] == "true"
+
+    patch_spec(runs, name, pause=False)
+    ended = runs.finished(name)
+    assert condition(ended, "Succeeded")["status"] == "True"
+    assert condition(ended, "Paused")["status"] == "False"
+    assert [p["metadata"]["uid"] for p in runs.pods(name)] == [pod["metadata"]["uid"]]
+
+
+def test_a_paused_run_starts_no_further_block(runs: Runs, approver: str) -> None:
+    name = runs.start(run("pause-gate", quick("preview", gate={}), quick("full")))
+    runs.until_condition(name, "GatePending")
+    patch_spec(runs, name, pause=True)
+    runs.until_condition(name, "Paused", "Holding")
+    runs.decide(name, "preview", "Approved", approver)
+    runs.until_block(name, "full", "Pending", reason="WaitingForResume")
+    assert len(runs.jobs(name)) == 1
+    patch_spec(runs, name, pause=False)
+    assert condition(runs.finished(name), "Succeeded")["status"] == "True"
+
+
+@pytest.mark.parametrize("phase", ["starting", "running", "gated", "paused"])
+def test_cancel_ends_a_run_in_each_phase(runs: Runs, phase: str) -> None:
+    name = f"cancel-{phase}"
+    unschedulable = {"nodeSelector": {"no-such-label": "x"}} if phase == "starting" else {}
+    gate = {"gate": {}} if phase == "gated" else {}
+    first = quick("first", **gate) if phase == "gated" else slow("first", **unschedulable)
+    runs.start(run(name, first, quick("second")))
+    if phase == "starting":
+        runs.until_block(name, "first", "Pending", reason="Unschedulable")
+    elif phase == "gated":
+        runs.until_condition(name, "GatePending")
+    else:
+        runs.until_block(name, "first", "Running")
+    if phase == "paused":
+        patch_spec(runs, name, pause=True)
+        runs.until_condition(name, "Paused", "Holding")
+
+    patch_spec(runs, name, cancel=True)
+
+    ended = runs.finished(name)
+    assert condition(ended, "Succeeded")["reason"] == "Cancelled"
+    assert states(ended)["second"] == "Cancelled"
+    eventually(
+        lambda: all(job.get("status", {}).get("completionTime") for job in runs.jobs(name)), 60, "no Job left running"
+    )
+    eventually(
+        lambda: not [pod for pod in runs.pods(name) if pod["status"]["phase"] in ("Pending", "Running")],
+        90,
+        "no pod left running",
+    )
+
+
+def test_a_cancelled_run_stays_cancelled(runs: Runs) -> None:
+    name = runs.start(run("uncancel", slow("work"), cancel=True))
+    assert condition(runs.finished(name), "Succeeded")["reason"] == "Cancelled"
+    assert not runs.jobs(name)
+    refused = runs.kubectl.try_run("patch", "dfr", name, "--type=merge", "-p", '{"spec":{"cancel":false}}')
+    assert "a cancelled run stays cancelled" in refused.stderr
+
+
+def test_deleting_a_run_removes_its_objects_even_with_the_operator_down(runs: Runs, release: Release) -> None:
+    name = runs.start(run("delete", slow("work")))
+    down = runs.start(run("delete-down", slow("work")))
+    for each in (name, down):
+        runs.until_block(each, "work", "Running")
+    runs.kubectl.run("delete", "dfr", name, "--wait=true", "--timeout=30s")
+    eventually(lambda: not runs.jobs(name) and not runs.pods(name), 30, "Job and pods of the deleted run are gone")
+    release.stop_operator()
+    try:
+        runs.kubectl.run("delete", "dfr", down, "--wait=true", "--timeout=30s")
+        eventually(lambda: not runs.jobs(down) and not runs.pods(down), 30, "the same without an operator")
+    finally:
+        release.start_operator()

@@ -1,0 +1,161 @@
+"""The operator dies between any two of its writes, Redis goes and comes: the outcome is that of a quiet day."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from apiproxy import KillingProxy, Moment
+from runs import block, quick, run
+from scenario import Runs, ledger, states
+
+from diffrun_contracts import names
+from diffrun_devcluster.kubectl import Kubectl, condition
+from diffrun_devcluster.release import Release
+
+
+class LocalOperator:
+    """The operator as a process of this machine, with the identity and settings of the release's own."""
+
+    def __init__(self, release: Release, folder: Path) -> None:
+        self.release, self.folder = release, folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "operator.log"
+
+    def start(self, server: str) -> None:
+        """Starts a life against this API server URL."""
+        config = self.folder / "kubeconfig"
+        config.write_text(json.dumps(self._kubeconfig(server)))
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "diffrun_operator"], env=self._environment(config), stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to tidy up."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+
+    def dead(self) -> bool:
+        """Whether there is no living operator."""
+        return self.process is None or self.process.poll() is not None
+
+    def _kubeconfig(self, server: str) -> dict[str, object]:
+        account = self._deployment()["template"]["spec"]["serviceAccountName"]
+        token = self.release.kubectl.run("create", "token", account, "--duration=1h").strip()
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "x",
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x", "namespace": self.release.namespace}}],
+            "clusters": [{"name": "x", "cluster": {"server": server}}],
+            "users": [{"name": "x", "user": {"token": token}}],
+        }
+
+    def _deployment(self) -> dict[str, dict[str, dict[str, str]]]:
+        found: dict[str, dict[str, dict[str, str]]] = self.release.kubectl.get(self.release.operator)["spec"]
+        return found
+
+    def _environment(self, config: Path) -> dict[str, str]:
+        container = self._deployment()["template"]["spec"]["containers"][0]  # type: ignore[index]
+        literal = {each["name"]: each["value"] for each in container["env"] if "value" in each}  # type: ignore[index]
+        ports = {"DIFFRUN_LIVENESS_PORT": "0", "DIFFRUN_METRICS_PORT": "0"}
+        return {**os.environ, **literal, **ports, "KUBECONFIG": str(config)}
+
+
+@pytest.fixture
+def local_operator(release: Release, tmp_path: Path) -> Iterator[LocalOperator]:
+    """A local operator in the place of the release's own."""
+    release.stop_operator()
+    operator = LocalOperator(release, tmp_path)
+    yield operator
+    operator.kill()
+    if operator.process:
+        operator.process.wait()
+    release.start_operator()
+
+
+@pytest.mark.parametrize(
+    ("nth", "moment"), [(1, Moment.AFTER), (2, Moment.BEFORE), (2, Moment.AFTER), (3, Moment.AFTER)]
+)
+def test_an_operator_killed_at_every_nth_write_ends_the_run_as_an_unharmed_one_does(
+    runs: Runs, cluster: Kubectl, local_operator: LocalOperator, approver: str, nth: int, moment: Moment
+) -> None:
+    name = runs.start(run(f"killed-{moment.name.lower()}-{nth}", quick("preview", gate={}), quick("full")))
+    server = cluster.run("config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}")
+    decided = False
+    with KillingProxy(server, local_operator.kill, nth, moment) as proxy:
+        deadline = time.monotonic() + 240
+        while condition(seen := runs.get(name), "Finished").get("status") != "True":
+            assert time.monotonic() < deadline, f"{seen['status']}\n{local_operator.log.read_text()[-4000:]}"
+            if local_operator.dead():
+                proxy.reset()
+                local_operator.start(proxy.url)
+            if not decided and condition(seen, "GatePending").get("status") == "True":
+                decided = runs.decide(name, "preview", "Approved", approver).returncode == 0
+            time.sleep(0.2)
+        assert proxy.deaths >= 3
+    assert condition(seen, "Succeeded")["status"] == "True"
+    assert states(seen) == {"preview": "Succeeded", "full": "Succeeded"}
+    assert [line["attempt"] for line in ledger(seen).values()] == [1, 1]
+    assert len(runs.jobs(name)) == 2
+
+
+def test_two_operators_at_once_start_no_job_twice(runs: Runs, cluster: Kubectl, local_operator: LocalOperator) -> None:
+    local_operator.release.start_operator()
+    server = cluster.run("config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}")
+    with KillingProxy(server, local_operator.kill, nth=-1, moment=Moment.AFTER) as proxy:
+        local_operator.start(proxy.url)
+        made = [runs.start(run(f"twice-{n}", quick("one"), quick("two"))) for n in range(3)]
+        for name in made:
+            ended = runs.finished(name)
+            assert condition(ended, "Succeeded")["status"] == "True"
+            assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
+            assert len(runs.jobs(name)) == 2
+        assert not local_operator.dead()
+
+
+@contextmanager
+def redis_stopped(release: Release) -> Iterator[None]:
+    """Redis scaled to nothing, and back."""
+    release.kubectl.run("scale", release.redis, "--replicas=0")
+    release.kubectl.run("wait", "pod", "--selector", release.redis_selector, "--for=delete", "--timeout=60s")
+    try:
+        yield
+    finally:
+        release.kubectl.run("scale", release.redis, "--replicas=1")
+        release.kubectl.run("rollout", "status", release.redis, "--timeout=120s")
+
+
+def test_a_run_that_starts_without_redis_succeeds_and_its_history_is_complete(runs: Runs, release: Release) -> None:
+    with redis_stopped(release):
+        name = runs.start(run("no-redis", block("work", params={"steps": 20, "stepSeconds": 0.01, "artifacts": 3})))
+        ended = runs.finished(name)
+    assert condition(ended, "Succeeded")["status"] == "True"
+    history = release.workspace.events(ended["metadata"]["uid"], "work")
+    assert [event["seq"] for event in history] == list(range(len(history)))
+    kinds = [event["body"]["type"] for event in history]
+    assert kinds[0] == "block_started"
+    assert kinds[-1] == "block_finished"
+    assert kinds.count("artifact_written") == 3
+
+
+def test_a_redis_restarted_under_a_run_gets_every_artifact_and_lifecycle_event(runs: Runs, release: Release) -> None:
+    name = runs.start(run("redis-restart", block("work", params={"steps": 200, "stepSeconds": 0.05, "artifacts": 20})))
+    runs.until_block(name, "work", "Running")
+    with redis_stopped(release):
+        pass
+    ended = runs.finished(name)
+    assert condition(ended, "Succeeded")["status"] == "True"
+    uid = ended["metadata"]["uid"]
+    streamed = {(event["pod"], event["seq"]) for event in release.redis_events(names.events_key(uid))}
+    lasting = [
+        event for event in release.workspace.events(uid, "work") if event["body"]["type"] not in ("metric", "progress")
+    ]
+    assert {(event["pod"], event["seq"]) for event in lasting} <= streamed

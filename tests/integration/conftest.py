@@ -1,0 +1,38 @@
+"""Real servers for the worker: a Redis that can be killed, and the Hub's look-alike."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from diffrun_testkit.repos import lookalike
+from diffrun_testkit.servers import HubThread, RedisServer
+
+TOKEN = "hf_canary_0123456789"
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that has not been started yet."""
+    directory = tmp_path / "redis"
+    directory.mkdir()
+    server = RedisServer(directory)
+    yield server
+    server.client.close()
+    server.kill()
+
+
+@pytest.fixture
+def token() -> str:
+    """The token that opens gated repositories, which no log may ever show."""
+    return TOKEN
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, token: str) -> Iterator[HubThread]:
+    """The Hub's look-alike, where HF_ENDPOINT points to; no token is set."""
+    running = HubThread([lookalike()], token=token)
+    monkeypatch.setenv("HF_ENDPOINT", running.url)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    yield running
+    running.close()

@@ -1,0 +1,218 @@
+"""Checkpoints that must not load, each with the words that say why."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DModel
+
+from diffrun_contracts.params import DType
+from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.sampling.loader import load_model
+from diffrun_worker.sampling.weights import INDEX_FILE, SINGLE_FILE
+
+MakeCheckpoint = Callable[..., Path]
+
+
+def refused(folder: Path, dtype: DType = DType.FLOAT32) -> PermanentError:
+    with pytest.raises(PermanentError) as caught:
+        load_model(folder, dtype=dtype)
+    return caught.value
+
+
+@pytest.mark.parametrize("folders", [False, True], ids=["root layout", "folder layout"])
+def test_both_layouts_load(make_checkpoint: MakeCheckpoint, folders: bool) -> None:
+    model = load_model(make_checkpoint(folders=folders))
+    assert model.shape == (1, 8, 8)
+    assert not model.unet.training
+
+
+def test_a_checkpoint_in_several_files_loads(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    folder = make_checkpoint()
+    whole = load_model(folder)
+    (folder / SINGLE_FILE).unlink()
+    whole.unet.save_pretrained(tmp_path / "parts", max_shard_size="5KB")
+    for file in (tmp_path / "parts").glob("diffusion*"):
+        file.rename(folder / file.name)
+    parts = load_model(folder)
+    for name, parameter in whole.unet.named_parameters():
+        assert torch.equal(parameter, parts.unet.get_parameter(name))
+
+
+def test_the_committed_checkpoint_bears_the_old_attention_names_and_loads(trained: Path) -> None:
+    model = load_model(trained)
+    assert b".query.weight" in (trained / SINGLE_FILE).read_bytes()[:20_000]
+    assert b".to_q." not in (trained / SINGLE_FILE).read_bytes()[:20_000]
+    assert sum(one.numel() for one in model.unet.parameters()) == 1_112_801
+
+
+def test_a_truncated_file_is_corrupt(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    file = folder / SINGLE_FILE
+    file.write_bytes(file.read_bytes()[:-100])
+    error = refused(folder)
+    assert error.code == ErrorCode.CORRUPT_CHECKPOINT
+    assert error.message.startswith(f"{SINGLE_FILE} is damaged")
+    assert error.message.endswith("delete it and download the checkpoint again")
+
+
+def test_a_header_of_absurd_length_is_corrupt(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    (folder / SINGLE_FILE).write_bytes((2**63).to_bytes(8, "little") + b"{}")
+    assert refused(folder).code == ErrorCode.CORRUPT_CHECKPOINT
+
+
+def test_tensors_that_overlap_are_corrupt(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    tensor = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    header = json.dumps({"a": tensor, "b": tensor}).encode()
+    (folder / SINGLE_FILE).write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+    assert refused(folder).code == ErrorCode.CORRUPT_CHECKPOINT
+
+
+def test_an_empty_file_is_corrupt(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    (folder / SINGLE_FILE).write_bytes(b"")
+    assert refused(folder).code == ErrorCode.CORRUPT_CHECKPOINT
+
+
+class Trap:
+    def __reduce__(self) -> tuple[object, ...]:
+        return pytest.fail, ("a pickle was opened",)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_pickle_under_a_safetensors_name_is_told_and_not_opened(
+    make_checkpoint: MakeCheckpoint, protocol: int
+) -> None:
+    folder = make_checkpoint()
+    (folder / SINGLE_FILE).write_bytes(pickle.dumps(Trap(), protocol=protocol))
+    error = refused(folder)
+    assert error.code == ErrorCode.CORRUPT_CHECKPOINT
+    assert "is a pickle that bears the name of a safetensors file" in error.message
+
+
+def test_a_torch_zip_under_a_safetensors_name_is_told(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    torch.save({"a": torch.ones(2)}, folder / SINGLE_FILE)
+    assert "is a pickle" in refused(folder).message
+
+
+def test_a_pickle_beside_the_configuration_is_never_a_substitute(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    (folder / SINGLE_FILE).rename(folder / "diffusion_pytorch_model.bin")
+    error = refused(folder)
+    assert error.code == ErrorCode.NO_SAFETENSORS
+    assert "never from a pickle" in error.message
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda tensors: tensors.pop("conv_in.weight"), "conv_in.weight is missing"),
+        (lambda tensors: tensors.update(stray=torch.ones(1)), "stray is not part of the model"),
+        (
+            lambda tensors: tensors.update({"conv_in.weight": torch.ones(8, 3, 3, 3)}),
+            "conv_in.weight has shape [8, 3, 3, 3], config.json asks for [8, 1, 3, 3]",
+        ),
+        (
+            lambda tensors: tensors.update({"conv_in.bias": torch.ones(8, dtype=torch.int32)}),
+            "conv_in.bias has type I32, weights are floating-point",
+        ),
+    ],
+    ids=["missing", "stray", "shape", "dtype"],
+)
+def test_weights_that_do_not_fit_are_named(
+    make_checkpoint: MakeCheckpoint, edit: Callable[[dict[str, torch.Tensor]], None], words: str
+) -> None:
+    error = refused(make_checkpoint(edit=edit))
+    assert error.code == ErrorCode.INCOMPATIBLE_CHECKPOINT
+    assert words in error.message
+
+
+def test_a_list_of_misfits_is_cut_short(make_checkpoint: MakeCheckpoint) -> None:
+    error = refused(make_checkpoint(config={"block_out_channels": [16]}))
+    assert error.message.count("config.json asks for") == 5
+    assert " more" in error.message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_flagged_by_name(make_checkpoint: MakeCheckpoint, value: float) -> None:
+    error = refused(make_checkpoint(edit=lambda tensors: tensors["conv_out.bias"].fill_(value)))
+    assert error.code == ErrorCode.NON_FINITE_WEIGHTS
+    assert "conv_out.bias" in error.message
+
+
+def test_weights_too_large_for_half_precision_are_flagged(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint(edit=lambda tensors: tensors["conv_out.bias"].fill_(1e6))
+    load_model(folder)
+    error = refused(folder, DType.FLOAT16)
+    assert error.code == ErrorCode.NON_FINITE_WEIGHTS
+    assert "in float16: conv_out.bias" in error.message
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "words"),
+    [
+        ({"_class_name": "UNet2DConditionModel"}, ErrorCode.UNSUPPORTED_CLASS, "_class_name is 'UNet2DConditionModel'"),
+        ({"_class_name": ["evil", "Model"]}, ErrorCode.UNSUPPORTED_CLASS, "_class_name is ['evil', 'Model']"),
+        ({"num_class_embeds": 10}, ErrorCode.UNSUPPORTED_CLASS, "the model is class-conditional"),
+        ({"out_channels": 2}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "out_channels is 2 for in_channels 1"),
+        ({"in_channels": 4, "out_channels": 4}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "an image has 1 or 3 channels"),
+        ({"sample_size": None}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "sample_size is None"),
+        ({"sample_size": -8}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "sample_size is -8"),
+        ({"down_block_types": ["EvilBlock"]}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "no UNet2DModel can be made of it"),
+        ({"norm_num_groups": 3}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "no UNet2DModel can be made of it"),
+        ({"block_out_channels": [2**40]}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "config.json"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_a_configuration_that_cannot_be_run_is_told(
+    make_checkpoint: MakeCheckpoint, config: dict[str, object], code: str, words: str
+) -> None:
+    error = refused(make_checkpoint(config=config))
+    assert error.code == code
+    assert words in error.message
+
+
+def test_a_configuration_that_is_not_json_is_corrupt(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    (folder / "config.json").write_text("{")
+    assert "config.json is not JSON" in refused(folder).message
+    (folder / "config.json").write_text("[]")
+    assert "config.json is not a JSON object" in refused(folder).message
+
+
+def test_a_folder_without_a_model_is_told(tmp_path: Path, make_checkpoint: MakeCheckpoint) -> None:
+    assert refused(tmp_path).code == ErrorCode.MODEL_NOT_FOUND
+    folder = make_checkpoint()
+    (folder / "scheduler_config.json").unlink()
+    assert "has a config.json but no scheduler_config.json" in refused(folder).message
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        ({}, "has no weight_map"),
+        ({"weight_map": {"a": "../../secret.safetensors"}}, "which is not there"),
+        ({"weight_map": {"a": "gone.safetensors"}}, "names gone.safetensors, which is not there"),
+    ],
+)
+def test_a_broken_index_is_corrupt(make_checkpoint: MakeCheckpoint, index: dict[str, object], words: str) -> None:
+    folder = make_checkpoint()
+    (folder / SINGLE_FILE).unlink()
+    (folder / INDEX_FILE).write_text(json.dumps(index))
+    (folder.parent / "secret.safetensors").write_bytes(b"")
+    error = refused(folder)
+    assert error.code == ErrorCode.CORRUPT_CHECKPOINT
+    assert words in error.message
+
+
+def test_nothing_is_drawn_from_random_weights_when_one_is_missing(make_checkpoint: MakeCheckpoint) -> None:
+    """diffusers alone would fill it with random numbers."""
+    folder = make_checkpoint(edit=lambda tensors: tensors.pop("conv_out.weight"))
+    UNet2DModel.from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
+    assert "conv_out.weight is missing" in refused(folder).message

@@ -1,0 +1,159 @@
+"""The blocks that draw images: a few samples for review, and the full batch.
+
+Both do the same with other seeds. What a shard draws does not depend on how many shards there are, nor on
+how many samples are denoised together.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from diffrun_contracts import params as contract
+from diffrun_contracts.status import Scalar
+from diffrun_worker.block import BlockContext, Outputs
+from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.sampling.batching import run_batches, shard_indexes
+from diffrun_worker.sampling.images import PNG, EncodedImage, ImageWriter
+from diffrun_worker.sampling.loader import Model, load_model
+from diffrun_worker.sampling.loop import denoise, generators_for
+from diffrun_worker.sampling.metrics import BatchMetrics, MetricPublisher
+from diffrun_worker.sampling.schedules import Schedule
+from diffrun_worker.sampling.threads import limit_threads
+
+SCHEMA_TYPE = "generated_sample"
+
+Params = contract.GeneratePreview | contract.GenerateFull
+
+
+class GeneratePreview:
+    """Draws samples `seed + i`."""
+
+    Params: ClassVar = contract.GeneratePreview
+
+    def run(self, params: contract.GeneratePreview, ctx: BlockContext) -> Outputs:
+        """Raises PermanentError for a bad model or sampler; see `generate`."""
+        return generate(params, ctx, phase="preview", first_seed=ctx.seed)
+
+
+class GenerateFull:
+    """Draws samples `seed + seedOffset + i`."""
+
+    Params: ClassVar = contract.GenerateFull
+
+    def run(self, params: contract.GenerateFull, ctx: BlockContext) -> Outputs:
+        """Raises PermanentError for a bad model or sampler, or seeds that the preview has used; see `generate`."""
+        _check_offset(params, ctx.inputs)
+        return generate(params, ctx, phase="full", first_seed=ctx.seed + params.seed_offset)
+
+
+def generate(params: Params, ctx: BlockContext, *, phase: str, first_seed: int) -> Outputs:
+    """Draws this shard's samples and hands over each as an artifact.
+
+    Raises PermanentError: what `load_model` and `Schedule` raise, `MissingInput`, `CudaOutOfMemory`,
+    `NonFiniteSample`.
+    """
+    _configure_torch(ctx.device)
+    model_path = _model_path(params, ctx.inputs)
+    model = load_model(ctx.workspace.path(model_path), ctx.device, params.dtype)
+    schedule = Schedule(model.scheduler_config, params.sampler)
+    indexes = shard_indexes(params.samples, ctx.shard.index, ctx.shard.count)
+
+    def save(index: int, image: EncodedImage) -> None:
+        ctx.artifact(
+            image.data,
+            schema_type=SCHEMA_TYPE,
+            content_type=PNG,
+            tags={"phase": phase, "sample_index": str(index)},
+            width=image.width,
+            height=image.height,
+        )
+
+    with MetricPublisher(schedule, ctx.metrics) as publisher, ImageWriter(save) as writer:
+        shard = ShardSampler(model, schedule, ctx, publisher, writer, indexes, first_seed)
+        run_batches(indexes, params.batch_size, shard.draw)
+    return {
+        "model_path": model_path,
+        "phase": phase,
+        "samples": params.samples,
+        "sampler": str(params.sampler.name),
+        "steps": params.sampler.steps,
+    }
+
+
+class ShardSampler:
+    """One pod's samples, batch after batch."""
+
+    def __init__(
+        self,
+        model: Model,
+        schedule: Schedule,
+        ctx: BlockContext,
+        publisher: MetricPublisher,
+        writer: ImageWriter,
+        indexes: range,
+        first_seed: int,
+    ) -> None:
+        self._model = model
+        self._schedule = schedule
+        self._ctx = ctx
+        self._publisher = publisher
+        self._writer = writer
+        self._indexes = indexes
+        self._first_seed = first_seed
+        self._total = len(indexes) * schedule.calls
+        self._furthest = 0
+
+    def draw(self, batch: range) -> None:
+        """Denoises one batch and hands it to the writer."""
+        metrics = BatchMetrics(self._publisher, self._schedule, batch, self._model.device)
+        before = (batch.start - self._indexes.start) * self._schedule.calls
+
+        def on_step(call: int, model_input: Tensor, output: Tensor) -> None:
+            metrics.record(call, model_input, output)
+            self._progress(before + (call + 1) * len(batch))
+            self._ctx.check_pause()
+
+        self._ctx.check_pause()
+        generators = generators_for([self._first_seed + index for index in batch])
+        self._writer.put(batch, denoise(self._model, self._schedule, generators, on_step))
+
+    def _progress(self, done: int) -> None:
+        # Counted in sample-steps. A batch that starts again in halves does not go backwards.
+        if done > self._furthest:
+            self._furthest = done
+            self._ctx.progress(done, self._total)
+
+
+def _configure_torch(device: str) -> None:
+    """What "same seed, same image" rests on: as many threads as cores, and float32 that means float32."""
+    if device == "cpu":
+        limit_threads()
+        return
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def _model_path(params: Params, inputs: Mapping[str, Scalar]) -> str:
+    path = params.model_path or inputs.get("model_path")
+    if path is None:
+        raise PermanentError(
+            ErrorCode.MISSING_INPUT,
+            "modelPath: not set, and no block that this one depends on has an output model_path; "
+            "put a downloadCheckpoint block before it, or set modelPath to a folder of the workspace",
+        )
+    if not isinstance(path, str):
+        raise PermanentError(ErrorCode.MISSING_INPUT, f"model_path: the input must be a path; got {path!r}")
+    return path
+
+
+def _check_offset(params: contract.GenerateFull, inputs: Mapping[str, Scalar]) -> None:
+    """The full batch must not repeat the preview's images."""
+    previewed = inputs.get("samples") if inputs.get("phase") == "preview" else None
+    if isinstance(previewed, int) and params.seed_offset < previewed:
+        raise PermanentError(
+            ErrorCode.INVALID_PARAMS,
+            f"seedOffset: {params.seed_offset} would draw images of the preview again; "
+            f"give at least {previewed}, the number of preview samples",
+        )

@@ -1,0 +1,73 @@
+"""The context that a block gets in a pod: everything a block says goes through here."""
+
+from collections.abc import Iterable, Mapping
+
+from diffrun_contracts.events import Artifact, ArtifactWritten
+from diffrun_contracts.status import Scalar
+from diffrun_worker.artifacts import ArtifactStore
+from diffrun_worker.block import Point, Shard
+from diffrun_worker.control import Control
+from diffrun_worker.journal import Journal
+from diffrun_worker.workspace import Workspace
+
+
+class WorkerContext:
+    """A BlockContext over the workspace's files."""
+
+    def __init__(
+        self,
+        *,
+        inputs: Mapping[str, Scalar],
+        seed: int,
+        shard: Shard,
+        retry: int,
+        device: str,
+        workspace: Workspace,
+        journal: Journal,
+        control: Control,
+        pod: str,
+    ) -> None:
+        self.inputs = inputs
+        self.seed = seed
+        self.shard = shard
+        self.retry = retry
+        self.device = device
+        self.workspace = workspace
+        self.artifacts = ArtifactStore(workspace, journal.directory, pod, self._announce)
+        self._journal = journal
+        self._control = control
+
+    def metric(self, name: str, value: float, *, step: int, **labels: str | int) -> None:
+        """Publishes one point."""
+        self._journal.metrics([Point(name, value, step, labels)])
+
+    def metrics(self, points: Iterable[Point]) -> None:
+        """Publishes many points at once."""
+        self._journal.metrics(list(points))
+
+    def artifact(
+        self,
+        data: bytes,
+        *,
+        schema_type: str,
+        content_type: str,
+        tags: Mapping[str, str] | None = None,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> Artifact:
+        """Writes a file durably, then announces it."""
+        return self.artifacts.write(
+            data, schema_type=schema_type, content_type=content_type, tags=tags, width=width, height=height
+        )
+
+    def progress(self, done: int, total: int) -> None:
+        """Says how far this shard has come."""
+        self._journal.progress(done, total)
+
+    def check_pause(self) -> None:
+        """Holds while the run is paused, raises Stopped after SIGTERM, and what the journal met with."""
+        self._journal.raise_failure()
+        self._control.check_pause()
+
+    def _announce(self, artifact: Artifact) -> None:
+        self._journal.event(ArtifactWritten(artifact=artifact))

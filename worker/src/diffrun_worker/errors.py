@@ -1,0 +1,97 @@
+"""What may go wrong in a block, and what follows from it.
+
+    Exception
+    └── BlockError            a failure with a stable code and a message for people
+        ├── PermanentError    exit 64: the same task fails again; nobody retries it
+        └── TemporaryError    exit 75: the same task may succeed if it is tried again
+    BaseException
+    └── Stopped               exit 143: SIGTERM came; not an Exception, so that no block swallows it
+
+Anything else that leaves a block is reported as `UnexpectedError` and may be retried.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from diffrun_contracts import names
+from diffrun_contracts.task import ErrorInfo
+
+
+class ErrorCode(StrEnum):
+    """The codes of diffrun's own errors; blocks of other packages bring their own words."""
+
+    # The task
+    INVALID_TASK = "InvalidTask"
+    INVALID_PARAMS = "InvalidParams"
+    UNKNOWN_BLOCK_TYPE = "UnknownBlockType"
+    INVALID_BLOCK = "InvalidBlock"
+    INVALID_OUTPUTS = "InvalidOutputs"
+    INVALID_METRIC = "InvalidMetric"
+    MISSING_INPUT = "MissingInput"
+    GPU_NOT_AVAILABLE = "GpuNotAvailable"
+    CUDA_OUT_OF_MEMORY = "CudaOutOfMemory"
+    UNEXPECTED_ERROR = "UnexpectedError"
+    STOPPED = "Stopped"
+    # The workspace
+    PATH_OUTSIDE_WORKSPACE = "PathOutsideWorkspace"
+    WORKSPACE_UNAVAILABLE = "WorkspaceUnavailable"
+    UNSUPPORTED_WORKSPACE = "UnsupportedWorkspace"
+    DISK_FULL = "DiskFull"
+    # The Hub
+    REPO_NOT_FOUND = "RepoNotFound"
+    REVISION_NOT_FOUND = "RevisionNotFound"
+    COMMIT_REQUIRED = "CommitRequired"
+    UNAUTHORIZED = "Unauthorized"
+    GATED_REPO = "GatedRepo"
+    RATE_LIMITED = "RateLimited"
+    HUB_UNAVAILABLE = "HubUnavailable"
+    HUB_REFUSED = "HubRefused"
+    DOWNLOAD_INCOMPLETE = "DownloadIncomplete"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    CHECKSUM_MISSING = "ChecksumMissing"
+    NO_SAFETENSORS = "NoSafetensors"
+    NOT_A_CHECKPOINT = "NotACheckpoint"
+    REMOTE_CODE = "RemoteCode"
+    UNSUPPORTED_CLASS = "UnsupportedClass"
+    # Checkpoints
+    MODEL_NOT_FOUND = "ModelNotFound"
+    CORRUPT_CHECKPOINT = "CorruptCheckpoint"
+    INCOMPATIBLE_CHECKPOINT = "IncompatibleCheckpoint"
+    NON_FINITE_WEIGHTS = "NonFiniteWeights"
+
+
+class BlockError(Exception):
+    """A failure with a stable code. Raise one of its two children."""
+
+    exit_code: ClassVar[int]
+    retryable: ClassVar[bool]
+
+    def __init__(self, code: str, message: str) -> None:
+        """Takes a stable word (`ErrorCode`, or a block's own) and a sentence: what is wrong, what to do about it."""
+        super().__init__(f"{code}: {message}")
+        self.code = str(code)
+        self.message = message
+
+    def info(self) -> ErrorInfo:
+        """The error as results and events carry it."""
+        return ErrorInfo(code=self.code, message=self.message, retryable=self.retryable)
+
+
+class PermanentError(BlockError):
+    """The same task fails again, however often it is tried."""
+
+    exit_code = names.EXIT_PERMANENT
+    retryable = False
+
+
+class TemporaryError(BlockError):
+    """The same task may succeed if it is tried again."""
+
+    exit_code = names.EXIT_TEMPORARY
+    retryable = True
+
+
+class Stopped(BaseException):
+    """SIGTERM has come. A block may save what can be resumed and must let this pass."""
+
+    exit_code = names.EXIT_TERMINATED

@@ -1,0 +1,123 @@
+"""Samples become PNG files, off the loop's thread.
+
+The loop hands over a batch and goes on. Threads wait for it to arrive from the device and encode it; one
+more thread saves the files in the order of the samples, so that a run's artifacts come in the same order
+every time.
+"""
+
+import io
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from diffrun_worker.errors import PermanentError
+from diffrun_worker.sampling.transfer import Arrival, begin_copy, host_buffer
+
+NON_FINITE_SAMPLE = "NonFiniteSample"
+PNG = "image/png"
+
+_COMPRESS_LEVEL = 1  # a quarter of the default's time, files a little larger
+_MAX_WAITING = 256  # images: what a slow disk may hold back before the loop waits for it
+
+Save = Callable[[int, "EncodedImage"], None]
+"""Called with a sample's index and its image, one at a time, in the order of the samples."""
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """A PNG."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class _HostBatch:
+    pixels: Tensor  # [N, H, W, C] uint8
+    finite: Tensor  # [N] bool
+    arrival: Arrival
+
+
+def to_pixels(samples: Tensor) -> Tensor:
+    """[N, C, H, W] in [-1, 1] to [N, H, W, C] uint8, rounded as diffusers does."""
+    unit = (samples / 2 + 0.5).clamp(0, 1)
+    return (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> EncodedImage:
+    """One image, [H, W, C] with 1 or 3 channels."""
+    height, width, channels = pixels.shape
+    image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=_COMPRESS_LEVEL)
+    return EncodedImage(buffer.getvalue(), width, height)
+
+
+class ImageWriter:
+    """Encodes and saves images beside the loop. Leaving its context waits for all and raises what failed."""
+
+    def __init__(self, save: Save, encoders: int = 2) -> None:
+        self._save = save
+        self._encoders = ThreadPoolExecutor(encoders, thread_name_prefix="encode")
+        self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> "ImageWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._settle(0)
+        finally:
+            # After a failure, what has not begun is given up; what is being written is finished.
+            self._encoders.shutdown(wait=True, cancel_futures=True)
+            self._saver.shutdown(wait=True, cancel_futures=True)
+
+    def put(self, indexes: Sequence[int], samples: Tensor) -> None:
+        """Hands over a batch, [N, C, H, W] in [-1, 1]; waits only where hundreds of images are unsaved.
+
+        Raises what earlier batches met with.
+        """
+        batch = _to_host(samples)
+        for row, index in enumerate(indexes):
+            encoded = self._encoders.submit(_encode_row, batch, row, index)
+            self._waiting.append(self._saver.submit(self._save_one, index, encoded))
+        self._settle(_MAX_WAITING)
+
+    def _save_one(self, index: int, encoded: Future[EncodedImage]) -> None:
+        self._save(index, encoded.result())
+
+    def _settle(self, allowed: int) -> None:
+        """Raises the failures of finished images, and waits until at most `allowed` are unfinished."""
+        while self._waiting and (len(self._waiting) > allowed or self._waiting[0].done()):
+            self._waiting.popleft().result()
+
+
+def _to_host(samples: Tensor) -> _HostBatch:
+    pixels, finite = to_pixels(samples), torch.isfinite(samples).flatten(1).all(dim=1)
+    host_pixels, host_finite = host_buffer(pixels), host_buffer(finite)
+    begin_copy(host_pixels, pixels)
+    begin_copy(host_finite, finite)
+    return _HostBatch(host_pixels, host_finite, Arrival(samples.device))
+
+
+def _encode_row(batch: _HostBatch, row: int, index: int) -> EncodedImage:
+    batch.arrival.wait()
+    if not bool(batch.finite[row]):
+        raise PermanentError(
+            NON_FINITE_SAMPLE,
+            f"sample {index} holds NaN or infinity: the model overflows; set dtype: float32 or bfloat16",
+        )
+    return encode_png(batch.pixels[row].numpy())
