@@ -122,6 +122,13 @@ async def test_a_bad_last_event_id_is_400(gate: Gateway, pod: Pod, value: str) -
     assert b'"field":"Last-Event-ID"' in answer
 
 
+async def test_the_empty_name_asks_for_the_cursors_and_no_line(gate: Gateway, pod: Pod) -> None:
+    """How a chart without a metric yet learns from where to follow."""
+    answer = SeriesList.model_validate(await gate.json("api/series", run=pod.run.uid, metric=""))
+    assert list(answer.cursors) == [pod.run.uid]
+    assert list(answer.series) == []
+
+
 async def test_no_other_origin_is_let_in(gate: Gateway) -> None:
     async with gate.http.get(f"{gate.url}/api/runs", headers={"Origin": "null"}) as response:
         assert not [name for name in response.headers if name.lower().startswith("access-control")]

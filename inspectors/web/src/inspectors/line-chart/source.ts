@@ -21,6 +21,8 @@ export interface ChartQuery {
 }
 
 const SMOOTHING = { off: "none", ema: "ema", time: "time" } as const;
+/** What asks for the cursors alone: leaving the parameter out would ask for every metric, and none has an empty name. */
+const NO_METRIC = "";
 /** After so many added points a thinned line is fetched anew. */
 const REFRESH_AFTER = 2000;
 
@@ -35,12 +37,11 @@ export class ChartSource implements Source<SeriesList> {
 
   fetch(signal: AbortSignal): Promise<SeriesList> {
     const { runs, metrics, axis, range, mode, weight, points } = this.query;
-    if (metrics.length === 0) return get<SeriesList>("api/series", { run: runs, metric: "-none-", points: 2 }, signal);
     const smoothing = mode === "off" || weight === 0 ? {} : { smoothing: SMOOTHING[mode], weight };
     const window = range ? { from: range[0], to: range[1] } : {};
     return get<SeriesList>(
       "api/series",
-      { run: runs, metric: metrics, x: axis, points, ...smoothing, ...window },
+      { run: runs, metric: metrics.length > 0 ? metrics : NO_METRIC, x: axis, points, ...smoothing, ...window },
       signal,
     );
   }
