@@ -113,6 +113,14 @@ class Block(Execution):
     """Generate a few samples for review."""
     generate_full: params.GenerateFull | None = None
     """Generate the full batch."""
+    train: params.Train | None = None
+    """Train a model."""
+    evaluate: params.Evaluate | None = None
+    """Compare generated images with real ones (FID)."""
+    diagnose: params.Diagnose | None = None
+    """Look into what a model has learnt."""
+    infer: params.InferenceConfig | None = None
+    """Class-conditional samples with guidance, forces and drifts."""
     custom: params.Custom | None = None
     """Run a block of another package."""
     depends_on: list[BlockName] | None = Field(default=None, max_length=63)
@@ -137,6 +145,10 @@ class Block(Execution):
             "downloadCheckpoint": self.download_checkpoint,
             "generatePreview": self.generate_preview,
             "generateFull": self.generate_full,
+            "train": self.train,
+            "evaluate": self.evaluate,
+            "diagnose": self.diagnose,
+            "infer": self.infer,
             "custom": self.custom,
         }
         return [(key, value) for key, value in candidates.items() if value is not None]

@@ -1,0 +1,118 @@
+"""The parameters of `infer`: class-conditional generation with guidance, forces and drifts.
+
+The same model is the inference package's own configuration.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from diffrun_contracts.base import Model
+from diffrun_contracts.params.common import DType, Sampler, WorkspacePath
+
+
+class LatentFormat(StrEnum):
+    """The file format of captured latents; `pt` names a safetensors file, which torch users load without a pickle."""
+
+    NPY = "npy"
+    PT = "pt"
+
+
+class FrameFormat(StrEnum):
+    """The file format of captured frames."""
+
+    PNG = "png"
+    JPG = "jpg"
+
+
+class CaptureConfig(Model):
+    """What is kept of the way from noise to image."""
+
+    save_latents: bool = False
+    """The state x_t of every step."""
+    save_frames: bool = True
+    """An image of every step."""
+    save_deltas: bool = True
+    """The difference between each two steps."""
+    save_video: bool = True
+    """An MP4 of the steps."""
+    latent_format: LatentFormat = LatentFormat.NPY
+    """npy, or pt-compatible safetensors."""
+    frame_format: FrameFormat = FrameFormat.PNG
+    """png or jpg."""
+
+
+class VideoConfig(Model):
+    """The MP4 of a sample's steps."""
+
+    fps: int = Field(default=30, ge=1, le=240)
+    """Frames a second."""
+
+
+class DriftConfig(Model):
+    """What is done to the state after each scheduler step."""
+
+    enabled: bool = False
+    """Whether anything is."""
+    function_name: Annotated[str, Field(min_length=1, max_length=63)] = "drift_default"
+    """The drift, by its name in the registry."""
+    scale: float = 1.0
+    """Magnitude."""
+    decay: float = 0.99
+    """Factor a step."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Further parameters of the drift."""
+
+
+class ForceConfig(Model):
+    """What is done to the predicted noise before each scheduler step."""
+
+    guidance_scale: float = Field(default=7.5, ge=0)
+    """s of ε∅ + s (ε_c − ε∅) (Ho & Salimans 2022): 0 is unconditional, 1 conditional."""
+    force_stack: list[dict[str, Any]] = Field(default_factory=list, max_length=32)
+    """Forces, each with its `name` and parameters; their contributions are summed."""
+    global_cfg: dict[str, Any] = Field(default_factory=dict)
+    """Parameters that every force gets beside its own."""
+    clip_abs: float | None = Field(default=None, gt=0)
+    """Bounds each element of the forces' sum."""
+
+
+class EnvironmentConfig(Model):
+    """Where it runs; by default what the machine has."""
+
+    device: Annotated[str, Field(max_length=32)] | None = None
+    """`cpu` or `cuda:0`."""
+
+
+class InferenceConfig(Model):
+    """Class-conditional samples with guidance, forces and drifts."""
+
+    character: Annotated[str, Field(min_length=1, max_length=64)] = "A"
+    """The target class, by its name in the checkpoint's list."""
+    total: int = Field(default=100, ge=1, le=1_000_000)
+    """Samples, over all shards."""
+    model_path: WorkspacePath | None = None
+    """A class-conditional model in the workspace; by default the `model_path` output of a block before this one."""
+    batch_size: int = Field(default=16, ge=1, le=1024)
+    """Samples denoised together; never changes an image."""
+    sampler: Sampler = Sampler(steps=50)
+    """DDIM or DDPM, and its steps."""
+    seed: int | None = Field(default=None, ge=0, le=2_147_483_647)
+    """Sample i is seeded `seed + i`; by default the run's seed."""
+    dtype: DType = DType.FLOAT32
+    """The UNet's floating-point type."""
+    preset: Annotated[str, Field(max_length=63)] | None = None
+    """A preset force stack, by name."""
+    preset_args: dict[str, Any] = Field(default_factory=dict)
+    """The preset's arguments."""
+    capture: CaptureConfig = CaptureConfig()
+    """What is kept of each sample's steps."""
+    video: VideoConfig = VideoConfig()
+    """The MP4 files."""
+    drift: DriftConfig = DriftConfig()
+    """What is done to the state."""
+    force: ForceConfig = ForceConfig()
+    """What is done to the predicted noise."""
+    env: EnvironmentConfig = EnvironmentConfig()
+    """Where it runs."""
