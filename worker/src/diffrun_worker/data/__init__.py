@@ -1,0 +1,6 @@
+"""The images that training, evaluation and diagnosis look at."""
+
+from diffrun_worker.data.images import Images, fits, prepare, require_classes, to_unit
+from diffrun_worker.data.load import load_images
+
+__all__ = ["Images", "fits", "load_images", "prepare", "require_classes", "to_unit"]
