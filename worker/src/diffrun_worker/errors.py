@@ -58,13 +58,13 @@ class ErrorCode(StrEnum):
     CORRUPT_CHECKPOINT = "CorruptCheckpoint"
     INCOMPATIBLE_CHECKPOINT = "IncompatibleCheckpoint"
     NON_FINITE_WEIGHTS = "NonFiniteWeights"
+    NO_CLASSES = "NoClasses"
     # Evaluation
     INVALID_STATISTICS = "InvalidStatistics"
     FEATURE_WEIGHTS_NOT_FOUND = "FeatureWeightsNotFound"
     FEATURE_WEIGHTS_UNAVAILABLE = "FeatureWeightsUnavailable"
     INVALID_FEATURE_WEIGHTS = "InvalidFeatureWeights"
     NO_IMAGES = "NoImages"
-    NO_CLASSES = "NoClasses"
     # Data sets
     DATASET_NOT_FOUND = "DatasetNotFound"
     CORRUPT_DATASET = "CorruptDataset"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from diffusers import UNet2DModel
 from torch import nn
 
 from diffrun_contracts.params.train import ModelName
@@ -11,6 +12,11 @@ from diffrun_worker.models.unet2d import build_unet2d
 
 ARCHITECTURES: Mapping[ModelName, Any] = {}
 """The architectures whose size is fixed, by name; each is a ModelMixin of diffusers."""
+NETWORKS: Mapping[str, Any] = {
+    "UNet2DModel": UNet2DModel,
+    **{network.__name__: network for network in ARCHITECTURES.values()},
+}
+"""Every class that a checkpoint may name in its `_class_name`; no other is ever made."""
 
 
 def build_model(

@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.sampling.classes import write_classes
 from diffrun_worker.sampling.weights import SINGLE_FILE
 from diffrun_worker.workspace import DISK_FULL_ERRNOS, fsync_dir, fsync_file
 
-CLASSES_FILE = "classes.json"
 PIPELINE = "DDPMPipeline"
 
 
@@ -86,7 +86,7 @@ def _write(folder: Path, unet: Any, scheduler_config: Mapping[str, Any], classes
         index = {"_class_name": PIPELINE, "_diffusers_version": diffusers.__version__, **parts}
         _write_json(folder / "model_index.json", index)
     if classes is not None:
-        _write_json(folder / CLASSES_FILE, {"classes": list(classes), "nullClass": len(classes)})
+        write_classes(folder, tuple(classes))
 
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:

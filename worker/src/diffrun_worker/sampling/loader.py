@@ -1,7 +1,8 @@
 """A checkpoint's folder becomes a Model, or an error that says what is wrong with it.
 
 Two layouts load: everything at the root, as google/ddpm-cat-256 has it, and `unet/` beside `scheduler/`.
-Only UNet2DModel is ever made, whatever the files ask for; no code and no pickle of a checkpoint is run.
+Only UNet2DModel and our own architectures are ever made, whatever the files ask for; no code and no pickle of a
+checkpoint is run.
 """
 
 import json
@@ -11,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DModel
 from torch import Tensor
 
 from diffrun_contracts.params import DType
 from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.models.registry import NETWORKS
 from diffrun_worker.sampling import weights
-
-UNET_CLASS = "UNet2DModel"
-
-_UNET: Any = UNet2DModel  # its class methods carry no types
+from diffrun_worker.sampling.classes import read_classes
 
 _CHANNELS = (1, 3)
 # Fewer channels leave the CPU's vector units idle in channels_last. Measured: see benchmarks/sampling.py, `formats`.
@@ -32,7 +30,7 @@ class Model:
     """A UNet that is ready to denoise, and the noise schedule that it was trained with."""
 
     unet: Any
-    """diffusers' UNet2DModel in evaluation mode, on `device`, without gradients."""
+    """A UNet2DModel or one of our architectures, in evaluation mode, on `device`, without gradients."""
     scheduler_config: Mapping[str, Any]
     """The checkpoint's scheduler_config.json."""
     shape: tuple[int, int, int]
@@ -45,8 +43,20 @@ class Model:
     """Of its convolutions' weights, and of what they should be fed."""
 
 
+@dataclass(frozen=True)
+class ConditionalModel:
+    """A class-conditional UNet, and what its classes are called."""
+
+    model: Model
+    """Its UNet takes `class_labels`, int64 [N] from 0 to `null_class`."""
+    classes: tuple[str, ...]
+    """The name of class i at place i."""
+    null_class: int
+    """The label of no class, for the unconditional prediction of guidance (Ho & Salimans 2022)."""
+
+
 def load_model(folder: Path, device: str = "cpu", dtype: DType = DType.FLOAT32) -> Model:
-    """Loads a checkpoint.
+    """Loads an unconditional checkpoint.
 
     Raises PermanentError: `ModelNotFound`, `NoSafetensors`, `CorruptCheckpoint`, `UnsupportedClass`,
     `IncompatibleCheckpoint`, `NonFiniteWeights`.
@@ -55,10 +65,32 @@ def load_model(folder: Path, device: str = "cpu", dtype: DType = DType.FLOAT32) 
     config = read_config(unet_folder / "config.json")
     scheduler_config = read_config(scheduler_file)
     _check_class(config)
+    _check_unconditional(config)
+    return _load(unet_folder, config, scheduler_config, device, dtype)
+
+
+def load_conditional(folder: Path, device: str = "cpu", dtype: DType = DType.FLOAT32) -> ConditionalModel:
+    """Loads a class-conditional checkpoint, which has a `classes.json` at its root.
+
+    Raises PermanentError as `load_model`, and `NoClasses` where `classes.json` is missing.
+    """
+    unet_folder, scheduler_file = find_parts(folder)
+    config = read_config(unet_folder / "config.json")
+    scheduler_config = read_config(scheduler_file)
+    _check_class(config)
+    classes = read_classes(folder, config)
+    model = _load(unet_folder, config, scheduler_config, device, dtype)
+    return ConditionalModel(model, classes.names, classes.null)
+
+
+def _load(
+    folder: Path, config: Mapping[str, Any], scheduler_config: Mapping[str, Any], device: str, dtype: DType
+) -> Model:
+    network = NETWORKS[config["_class_name"]]
     shape = sample_shape(config)
-    _check_weights(unet_folder, config)
-    unet = _UNET.from_pretrained(
-        str(unet_folder), use_safetensors=True, local_files_only=True, torch_dtype=getattr(torch, dtype)
+    _check_weights(folder, network, config)
+    unet = network.from_pretrained(
+        str(folder), use_safetensors=True, local_files_only=True, torch_dtype=getattr(torch, dtype)
     )
     unet.eval().requires_grad_(False)
     check_finite(dict(unet.named_parameters()), dtype)
@@ -102,11 +134,14 @@ def read_config(file: Path) -> dict[str, Any]:
 
 def _check_class(config: Mapping[str, Any]) -> None:
     name = config.get("_class_name")
-    if name != UNET_CLASS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise PermanentError(
             ErrorCode.UNSUPPORTED_CLASS,
-            f"config.json: _class_name is {name!r}; generation blocks run {UNET_CLASS}, the unconditional UNet",
+            f"config.json: _class_name is {name!r}; the networks that are run are {', '.join(NETWORKS)}",
         )
+
+
+def _check_unconditional(config: Mapping[str, Any]) -> None:
     if config.get("num_class_embeds") or config.get("class_embed_type"):
         raise PermanentError(
             ErrorCode.UNSUPPORTED_CLASS,
@@ -129,14 +164,14 @@ def sample_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
             raise _incompatible(f"sample_size is {size!r}; it must be a whole number, or a height and a width")
 
 
-def _check_weights(folder: Path, config: Mapping[str, Any]) -> None:
+def _check_weights(folder: Path, network: Any, config: Mapping[str, Any]) -> None:
     found = {name: info for file in weights.weight_files(folder) for name, info in weights.read_header(file).items()}
     try:
         # On the meta device a network has shapes and no memory, however large the configuration says it is.
         with torch.device("meta"):
-            expected = _UNET.from_config(dict(config)).state_dict()
+            expected = network.from_config(dict(config)).state_dict()
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError) as error:
-        raise _incompatible(f"no {UNET_CLASS} can be made of it: {error}") from error
+        raise _incompatible(f"no {config['_class_name']} can be made of it: {error}") from error
     weights.check_fits(found, {name: tuple(tensor.shape) for name, tensor in expected.items()})
 
 
