@@ -69,6 +69,13 @@ class ErrorCode(StrEnum):
     DATASET_NOT_FOUND = "DatasetNotFound"
     CORRUPT_DATASET = "CorruptDataset"
 
+    # Inference
+    UNKNOWN_CLASS = "UnknownClass"
+    UNKNOWN_FORCE = "UnknownForce"
+    UNKNOWN_DRIFT = "UnknownDrift"
+    UNKNOWN_PRESET = "UnknownPreset"
+    USER_CODE_FORBIDDEN = "UserCodeForbidden"
+    USER_CODE_FAILED = "UserCodeFailed"
 
 class BlockError(Exception):
     """A failure with a stable code. Raise one of its two children."""
