@@ -6,6 +6,18 @@ misspelt field is refused instead of ignored.
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+CEL_RULES = "x-kubernetes-validations"
+"""The key of a schema's rules over several of its fields, as Kubernetes names it."""
+
+
+def cel(*rules: tuple[str, str]) -> JsonDict:
+    """The schema of CEL rules, each an expression and the message that the API server refuses with.
+
+    Where a block runs without a cluster nothing enforces them: the model or the worker says the same.
+    """
+    return {CEL_RULES: [{"rule": rule, "message": message} for rule, message in rules]}
 
 
 class Model(BaseModel):

@@ -7,6 +7,7 @@ null, closed by its own pruning instead of `additionalProperties: false`. Rules 
 from typing import Any
 
 from diffrun_contracts import names
+from diffrun_contracts.base import CEL_RULES, cel
 from diffrun_contracts.params import BLOCK_TYPES, SHARDABLE_TYPES
 from diffrun_contracts.spec import DiffusionRunSpec
 from diffrun_contracts.status import DiffusionRunStatus
@@ -18,68 +19,53 @@ _KEPT = (
     "minItems", "maxItems", "maxProperties", "required",
 )  # fmt: skip
 
+_SHARDED = [key for key in BLOCK_TYPES if key in SHARDABLE_TYPES]
+_SAMPLE_COUNTS = {"generatePreview": "samples", "generateFull": "samples", "infer": "total"}
+
 _BLOCK_RULES = [
-    {
-        "rule": f"[{', '.join(f'has(self.{key})' for key in BLOCK_TYPES)}].filter(x, x).size() == 1",
-        "message": f"a block needs exactly one of {', '.join(BLOCK_TYPES)}",
-    },
-    {
-        "rule": "self.shards == 1 || "
-        + " || ".join(f"has(self.{key})" for key in BLOCK_TYPES if key in SHARDABLE_TYPES),
-        "message": "shards: a downloadCheckpoint block runs in one pod; leave shards at 1",
-    },
+    (
+        f"[{', '.join(f'has(self.{key})' for key in BLOCK_TYPES)}].filter(x, x).size() == 1",
+        f"a block needs exactly one of {', '.join(BLOCK_TYPES)}",
+    ),
+    (
+        "self.shards == 1 || !has(self.train)",
+        "shards: training is not split into shards; set train.workers for pods that train together",
+    ),
+    (
+        f"self.shards == 1 || has(self.train) || {' || '.join(f'has(self.{key})' for key in _SHARDED)}",
+        f"shards: only {', '.join(_SHARDED)} can be split over several pods; leave shards at 1",
+    ),
     *(
-        {
-            "rule": f"!has(self.{key}) || self.shards <= self.{key}.samples",
-            "message": f"shards: at most one shard for each of {key}.samples",
-        }
-        for key in ("generatePreview", "generateFull")
+        (
+            f"!has(self.{key}) || self.shards <= self.{key}.{count}",
+            f"shards: at most one shard for each of {key}.{count}",
+        )
+        for key, count in _SAMPLE_COUNTS.items()
     ),
 ]
 
-_DOWNLOAD_RULES = [
-    {
-        "rule": "!self.requireCommit || self.revision.matches('^[0-9a-f]{40}$')",
-        "message": "revision: requireCommit is set, so this must be a full 40-digit commit",
-    }
-]
+_SPEC_RULES = [("!oldSelf.cancel || self.cancel", "cancel: a cancelled run stays cancelled; create a new run")]
 
-_SAMPLER_RULES = [
-    {
-        "rule": "self.eta == 0.0 || self.name == 'DDIM'",
-        "message": "eta: only the DDIM sampler takes an eta other than 0",
-    }
-]
-
-_SPEC_RULES = [
-    {"rule": "!oldSelf.cancel || self.cancel", "message": "cancel: a cancelled run stays cancelled; create a new run"}
-]
-
-_UNIQUE_NAMES = {
-    "rule": "self.all(b, self.exists_one(c, c.name == b.name))",
-    "message": "blocks: every block needs a name of its own",
-}
+_UNIQUE_NAMES = ("self.all(b, self.exists_one(c, c.name == b.name))", "blocks: every block needs a name of its own")
 
 _FROZEN = ("blocks", "seed", "defaults")
 
 _ROOT_RULES = [
-    {
-        "rule": f"self.metadata.name.size() <= {names.MAX_RUN_NAME}",
-        "message": f"metadata.name: at most {names.MAX_RUN_NAME} characters, so that the names of the run's Jobs fit",
-    },
-    {
-        "rule": "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-        "message": "metadata.name: a DNS label, so no dots",
-    },
+    (
+        f"self.metadata.name.size() <= {names.MAX_RUN_NAME}",
+        f"metadata.name: at most {names.MAX_RUN_NAME} characters, so that the names of the run's Jobs fit",
+    ),
+    (
+        "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name: a DNS label, so no dots",
+    ),
     *(
-        {
-            "rule": "!has(oldSelf.status) || !has(oldSelf.status.startTime) || "
-            + (
-                f"(has(self.spec.{field}) == has(oldSelf.spec.{field}) && "
-                f"(!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field}))"
-            ),
-            "message": f"spec.{field}: frozen once the run has started; create a new run",
-        }
+        (
+            "!has(oldSelf.status) || !has(oldSelf.status.startTime) || "
+            f"(has(self.spec.{field}) == has(oldSelf.spec.{field}) && "
+            f"(!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field}))",
+            f"spec.{field}: frozen once the run has started; create a new run",
+        )
         for field in _FROZEN
     ),
 ]
@@ -94,13 +80,11 @@ _COLUMNS = [
 ]
 
 
-_GATE_RULES = [
-    {
-        "rule": "has(self.state) && has(self.openedAt)",
-        "message": "this gate has not opened: a gate can be decided once its block has succeeded "
-        "(kubectl wait dfr/<run> --for=condition=GatePending)",
-    }
-]
+_GATE_RULE = (
+    "has(self.state) && has(self.openedAt)",
+    "this gate has not opened: a gate can be decided once its block has succeeded "
+    "(kubectl wait dfr/<run> --for=condition=GatePending)",
+)
 
 
 def build_crd() -> dict[str, Any]:
@@ -116,7 +100,7 @@ def build_crd() -> dict[str, Any]:
             "spec": spec_schema(),
             "status": status_schema(),
         },
-        "x-kubernetes-validations": _ROOT_RULES,
+        **cel(*_ROOT_RULES),
     }
     version = {
         "name": names.VERSION,
@@ -151,14 +135,10 @@ def build_crd() -> dict[str, Any]:
 def spec_schema() -> Schema:
     """The spec's structural schema with the CEL rules that span fields."""
     schema = structural(DiffusionRunSpec.model_json_schema(by_alias=True, mode="validation"))
-    schema["x-kubernetes-validations"] = _SPEC_RULES
+    schema |= cel(*_SPEC_RULES)
     blocks = schema["properties"]["blocks"]
-    blocks["x-kubernetes-validations"] = [_UNIQUE_NAMES]
-    block = blocks["items"]
-    block["x-kubernetes-validations"] = _BLOCK_RULES
-    block["properties"]["downloadCheckpoint"]["x-kubernetes-validations"] = _DOWNLOAD_RULES
-    for key in ("generatePreview", "generateFull"):
-        block["properties"][key]["properties"]["sampler"]["x-kubernetes-validations"] = _SAMPLER_RULES
+    blocks |= cel(_UNIQUE_NAMES)
+    blocks["items"] |= cel(*_BLOCK_RULES)
     return schema
 
 
@@ -167,7 +147,7 @@ def status_schema() -> Schema:
     schema = structural(DiffusionRunStatus.model_json_schema(by_alias=True, mode="validation"))
     gate = schema["properties"]["gates"]["additionalProperties"]
     del gate["required"]
-    gate["x-kubernetes-validations"] = _GATE_RULES
+    gate |= cel(_GATE_RULE)
     return schema
 
 
@@ -189,8 +169,9 @@ def _convert(node: Schema, defs: dict[str, Schema]) -> Schema:
         out["description"] = " ".join(out["description"].split())
     if node.get("default") is not None:
         out["default"] = _without_nulls(node["default"])
-    if "x-kubernetes-validations" in node:
-        out["x-kubernetes-validations"] = node["x-kubernetes-validations"]
+    out |= _exclusive_bounds(node)
+    if CEL_RULES in node:
+        out[CEL_RULES] = node[CEL_RULES]
     if "properties" in node:
         out["properties"] = {name: _convert(child, defs) for name, child in node["properties"].items()}
     elif node.get("additionalProperties") is True:
@@ -199,6 +180,15 @@ def _convert(node: Schema, defs: dict[str, Schema]) -> Schema:
         out["additionalProperties"] = _convert(values, defs)
     if "items" in node:
         out["items"] = _convert(node["items"], defs)
+    return out
+
+
+def _exclusive_bounds(node: Schema) -> Schema:
+    """`exclusiveMinimum: 0` becomes `minimum: 0, exclusiveMinimum: true`: OpenAPI 3.0 keeps the bound beside it."""
+    out: Schema = {}
+    for side in ("Minimum", "Maximum"):
+        if (bound := node.get(f"exclusive{side}")) is not None:
+            out |= {side.lower(): bound, f"exclusive{side}": True}
     return out
 
 

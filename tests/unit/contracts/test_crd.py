@@ -11,9 +11,9 @@ Node = dict[str, Any]
 
 # What apiextensions.k8s.io/v1 allows in a structural schema, as far as it is used here.
 ALLOWED = {
-    "type", "description", "enum", "pattern", "format", "minimum", "maximum", "minLength", "maxLength", "minItems",
-    "maxItems", "maxProperties", "required", "properties", "items", "additionalProperties", "default",
-    "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields",
+    "type", "description", "enum", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+    "minLength", "maxLength", "minItems", "maxItems", "maxProperties", "required", "properties", "items",
+    "additionalProperties", "default", "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields",
 }  # fmt: skip
 
 
@@ -64,6 +64,13 @@ def test_every_string_list_map_and_number_of_the_spec_is_bounded() -> None:
     assert unbounded == []
 
 
+def test_an_exclusive_bound_is_told_the_way_of_openapi_3_0() -> None:
+    """JSON schema's own way, a number, is no structural schema."""
+    block = schema()["properties"]["spec"]["properties"]["blocks"]["items"]["properties"]
+    beta = block["train"]["properties"]["diffusion"]["properties"]["betaStart"]
+    assert (beta["minimum"], beta["exclusiveMinimum"], beta["maximum"], beta["exclusiveMaximum"]) == (0, True, 1, True)
+
+
 def test_no_default_holds_a_null() -> None:
     """The API server refuses them, though `kubectl apply` drops them on the way and hides it."""
 
@@ -75,12 +82,15 @@ def test_no_default_holds_a_null() -> None:
 
 def test_every_rule_has_a_message_that_names_its_field() -> None:
     messages = [rule["message"] for _, node in walk(schema()) for rule in node.get("x-kubernetes-validations", [])]
-    assert len(messages) >= 12
+    assert len(messages) >= 30
     assert all(message and not message.endswith(".") for message in messages)
 
 
 def test_nothing_of_a_pod_can_be_smuggled_in() -> None:
-    fields = {path.rsplit(".", 1)[-1] for path, _ in walk(schema()["properties"]["spec"])}
+    paths = {path for path, _ in walk(schema()["properties"]["spec"])}
+    of_inference = ".blocks[].infer.env"  # names a device, and nothing of the container's environment
+    assert {path for path in paths if path.startswith(f"{of_inference}.")} == {f"{of_inference}.device"}
+    fields = {path.rsplit(".", 1)[-1] for path in paths - {of_inference}}
     forbidden = {"image", "serviceAccountName", "hostPath", "hostNetwork", "podSpecPatch", "volumes", "command", "env",
                  "securityContext", "privileged", "args"}  # fmt: skip
     assert fields.isdisjoint(forbidden)

@@ -3,21 +3,21 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
-from pydantic.config import JsonDict
+from pydantic import ConfigDict, Field
 
-from diffrun_contracts.base import Model
+from diffrun_contracts.base import Model, cel
 
 REPO_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 REVISION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$"
 PATH_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,254}$"
-_NO_PARENT: JsonDict = {
-    "x-kubernetes-validations": [{"rule": "!self.contains('..')", "message": "must not contain '..'"}]
-}
 
 WorkspacePath = Annotated[
     str,
-    Field(max_length=255, pattern=PATH_PATTERN, json_schema_extra=_NO_PARENT),
+    Field(
+        max_length=255,
+        pattern=PATH_PATTERN,
+        json_schema_extra=cel(("!self.contains('..')", "must not contain '..'")),
+    ),
 ]
 """A path below the workspace's root, never absolute and never upwards."""
 
@@ -55,6 +55,12 @@ class DType(StrEnum):
 
 class Sampler(Model):
     """Which scheduler denoises, and in how many steps."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("self.eta == 0.0 || self.name == 'DDIM'", "eta: only the DDIM sampler takes an eta other than 0")
+        )
+    )
 
     name: SamplerName = SamplerName.DDIM
     """The scheduler, by its diffusers class name without `Scheduler`."""

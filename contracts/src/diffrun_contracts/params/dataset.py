@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from diffrun_contracts.base import Model
+from diffrun_contracts.base import Model, cel
 from diffrun_contracts.params.common import REPO_PATTERN, REVISION_PATTERN, SecretKeyRef, WorkspacePath
 
 SOURCES = ("digits", "cifar10", "emnist", "imageFolder", "hub")
@@ -58,6 +58,15 @@ class HubDataset(Model):
 
 class Dataset(Model):
     """One source of images."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                f"[{', '.join(f'has(self.{source})' for source in SOURCES)}].filter(x, x).size() == 1",
+                f"data needs exactly one of {', '.join(SOURCES)}",
+            )
+        )
+    )
 
     digits: Digits | None = None
     """scikit-learn's digits."""

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
-from diffrun_contracts.base import Model
+from diffrun_contracts.base import Model, cel
 from diffrun_contracts.params.common import DType, Sampler, WorkspacePath
 from diffrun_contracts.params.dataset import Dataset
 
@@ -22,6 +22,10 @@ class Features(StrEnum):
 class InceptionWeights(Model):
     """The weights of the Inception-v3 that FID is defined by (Heusel et al. 2017)."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel(("has(self.path) != has(self.url)", "weights: exactly one of path and url is needed"))
+    )
+
     path: WorkspacePath | None = None
     """A file in the workspace; either this or `url`."""
     url: Annotated[str, Field(max_length=2048, pattern=r"^https://")] | None = None
@@ -29,18 +33,49 @@ class InceptionWeights(Model):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
     """The file's SHA-256; another file is refused."""
 
+    @model_validator(mode="after")
+    def _exactly_one_place(self) -> "InceptionWeights":
+        if (self.path is None) == (self.url is None):
+            raise ValueError("weights: exactly one of path and url is needed")
+        return self
+
 
 class Reference(Model):
     """What generated images are compared with: given statistics, or a dataset; exactly one."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("has(self.statistics) != has(self.data)", "reference: exactly one of statistics and data is needed")
+        )
+    )
 
     statistics: WorkspacePath | None = None
     """An `.npz` with `mu` and `sigma` of the same features."""
     data: Dataset | None = None
     """A dataset whose statistics are computed once, and kept in the workspace's cache."""
 
+    @model_validator(mode="after")
+    def _exactly_one_reference(self) -> "Reference":
+        if (self.statistics is None) == (self.data is None):
+            raise ValueError("reference: exactly one of statistics and data is needed")
+        return self
+
+
+_NO_WEIGHTS = "weights: Inception features need them (path or url, and sha256); or choose features: classifier"
+_NO_CLASSES = "reference.data: classifier features are learnt from a dataset with classes; statistics do not do"
+_TWO_SUBJECTS = "artifacts: images already generated need no modelPath; set at most one of the two"
+
 
 class Evaluate(Model):
     """Compares generated images with real ones: the Fréchet distance of their features."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("self.features != 'inception' || has(self.weights)", _NO_WEIGHTS),
+            ("self.features != 'classifier' || has(self.reference.data)", _NO_CLASSES),
+            ("!has(self.modelPath) || !has(self.artifacts)", _TWO_SUBJECTS),
+        )
+    )
 
     samples: int = Field(default=10_000, ge=2, le=1_000_000)
     """n, how many generated images; reported beside the distance."""
@@ -62,6 +97,16 @@ class Evaluate(Model):
     """With `features: inception`: its weights."""
     reference: Reference
     """What the images are compared with."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Evaluate":
+        if self.features is Features.INCEPTION and self.weights is None:
+            raise ValueError(_NO_WEIGHTS)
+        if self.features is Features.CLASSIFIER and self.reference.data is None:
+            raise ValueError(_NO_CLASSES)
+        if self.model_path is not None and self.artifacts is not None:
+            raise ValueError(_TWO_SUBJECTS)
+        return self
 
 
 class Diagnose(Model):

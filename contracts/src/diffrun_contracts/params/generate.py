@@ -1,8 +1,8 @@
 """The parameters of `downloadCheckpoint`, `generatePreview` and `generateFull`."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from diffrun_contracts.base import Model
+from diffrun_contracts.base import Model, cel
 from diffrun_contracts.params.common import (
     REPO_PATTERN,
     REVISION_PATTERN,
@@ -15,6 +15,15 @@ from diffrun_contracts.params.common import (
 
 class DownloadCheckpoint(Model):
     """Fetches a diffusers checkpoint from the Hugging Face Hub into the workspace's cache."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "!self.requireCommit || self.revision.matches('^[0-9a-f]{40}$')",
+                "revision: requireCommit is set, so this must be a full 40-digit commit",
+            )
+        )
+    )
 
     repo: str = Field(max_length=193, pattern=REPO_PATTERN)
     """The repository, `owner/name`."""

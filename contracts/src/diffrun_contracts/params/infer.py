@@ -6,9 +6,9 @@ The same model is the inference package's own configuration.
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from diffrun_contracts.base import Model
+from diffrun_contracts.base import Model, cel
 from diffrun_contracts.params.common import DType, Sampler, WorkspacePath
 
 
@@ -57,9 +57,9 @@ class DriftConfig(Model):
     """Whether anything is."""
     function_name: Annotated[str, Field(min_length=1, max_length=63)] = "drift_default"
     """The drift, by its name in the registry."""
-    scale: float = 1.0
+    scale: float = Field(default=1.0, ge=-1e6, le=1e6)
     """Magnitude."""
-    decay: float = 0.99
+    decay: float = Field(default=0.99, ge=-1e6, le=1e6)
     """Factor a step."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Further parameters of the drift."""
@@ -68,13 +68,13 @@ class DriftConfig(Model):
 class ForceConfig(Model):
     """What is done to the predicted noise before each scheduler step."""
 
-    guidance_scale: float = Field(default=7.5, ge=0)
+    guidance_scale: float = Field(default=7.5, ge=0, le=1e6)
     """s of ε∅ + s (ε_c − ε∅) (Ho & Salimans 2022): 0 is unconditional, 1 conditional."""
     force_stack: list[dict[str, Any]] = Field(default_factory=list, max_length=32)
     """Forces, each with its `name` and parameters; their contributions are summed."""
     global_cfg: dict[str, Any] = Field(default_factory=dict)
     """Parameters that every force gets beside its own."""
-    clip_abs: float | None = Field(default=None, gt=0)
+    clip_abs: float | None = Field(default=None, gt=0, le=1e6)
     """Bounds each element of the forces' sum."""
 
 
@@ -87,6 +87,10 @@ class EnvironmentConfig(Model):
 
 class InferenceConfig(Model):
     """Class-conditional samples with guidance, forces and drifts."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(("self.sampler.name in ['DDIM', 'DDPM']", "sampler.name: infer takes DDIM or DDPM"))
+    )
 
     character: Annotated[str, Field(min_length=1, max_length=64)] = "A"
     """The target class, by its name in the checkpoint's list."""

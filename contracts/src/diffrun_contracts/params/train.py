@@ -7,9 +7,9 @@ here would be filled in by the API server, and could then not be told from what 
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
-from diffrun_contracts.base import Model
+from diffrun_contracts.base import Model, cel
 from diffrun_contracts.params.common import Sampler, WorkspacePath
 from diffrun_contracts.params.dataset import Dataset
 
@@ -55,8 +55,17 @@ class Preset(StrEnum):
     DIGITS = "digits"
 
 
+_CONFIG_OF_ITS_OWN = "model.config, model.conditional: only unet2d takes them; the other architectures are fixed"
+
+
 class TrainModel(Model):
     """Which network is trained."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("self.name == 'unet2d' || (!has(self.config) && !has(self.conditional))", _CONFIG_OF_ITS_OWN)
+        )
+    )
 
     name: ModelName
     """The architecture."""
@@ -64,6 +73,12 @@ class TrainModel(Model):
     """For `unet2d`: the configuration of diffusers' UNet2DModel, by its own keys."""
     conditional: bool | None = None
     """Give the network the class of each image, and a null class besides (`unet2d` only). Off by default."""
+
+    @model_validator(mode="after")
+    def _fixed_architecture(self) -> "TrainModel":
+        if self.name is not ModelName.UNET2D and (self.config is not None or self.conditional is not None):
+            raise ValueError(_CONFIG_OF_ITS_OWN)
+        return self
 
 
 class Diffusion(Model):
@@ -77,7 +92,7 @@ class Diffusion(Model):
     """β₁. 1e-4 by default."""
     beta_end: float | None = Field(default=None, gt=0, lt=1)
     """β_K. 0.02 by default."""
-    min_snr_gamma: float | None = Field(default=None, gt=0)
+    min_snr_gamma: float | None = Field(default=None, gt=0, le=1000)
     """γ of the Min-SNR weighting (Hang et al. 2023); unset for the plain mean squared error."""
 
 
@@ -88,11 +103,11 @@ class Optimizer(Model):
     """The peak learning rate. 2e-4 by default."""
     schedule: LearningRateSchedule | None = None
     """Cosine annealing to 0 over the whole training by default."""
-    warmup_steps: int | None = Field(default=None, ge=0)
+    warmup_steps: int | None = Field(default=None, ge=0, le=1_000_000_000)
     """Steps of the linear warm-up. 500 by default, 0 for none."""
     weight_decay: float | None = Field(default=None, ge=0, le=1)
     """AdamW's decoupled weight decay. 0.01 by default."""
-    max_grad_norm: float | None = Field(default=None, ge=0)
+    max_grad_norm: float | None = Field(default=None, ge=0, le=1_000_000)
     """Gradients are clipped to this norm. 1.0 by default, 0 for no clipping."""
 
 
@@ -108,9 +123,9 @@ class Ema(Model):
 class SampleGrid(Model):
     """The grids of samples that are drawn with the averaged weights during training."""
 
-    every_epochs: int | None = Field(default=None, ge=1)
+    every_epochs: int | None = Field(default=None, ge=1, le=1_000_000)
     """A grid each so many epochs. 10 by default, where `everySteps` is unset."""
-    every_steps: int | None = Field(default=None, ge=1)
+    every_steps: int | None = Field(default=None, ge=1, le=1_000_000_000)
     """A grid each so many steps."""
     samples: int | None = Field(default=None, ge=1, le=256)
     """Images of a grid. 16 by default."""
@@ -123,16 +138,29 @@ class SampleGrid(Model):
 class Checkpointing(Model):
     """When the training state is saved, besides at the end and at SIGTERM."""
 
-    every_epochs: int | None = Field(default=None, ge=1)
+    every_epochs: int | None = Field(default=None, ge=1, le=1_000_000)
     """A checkpoint each so many epochs. 1 by default, where `everySteps` is unset."""
-    every_steps: int | None = Field(default=None, ge=1)
+    every_steps: int | None = Field(default=None, ge=1, le=1_000_000_000)
     """A checkpoint each so many steps."""
     keep: int | None = Field(default=None, ge=1, le=1000)
     """The newest so many are kept. 2 by default."""
 
 
+_ONE_LENGTH = "epochs, steps: set one of them; both say how long to train"
+_ONE_SHARE = "workers: batchSize is shared out between them, so it must be a multiple of workers"
+_SOMETHING = "model, data: a preset brings them; without preset both are needed"
+
+
 class Train(Model):
     """Trains a model; its averaged weights become the `model_path` of what follows."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("!has(self.epochs) || !has(self.steps)", _ONE_LENGTH),
+            ("!has(self.batchSize) || self.batchSize % self.workers == 0", _ONE_SHARE),
+            ("has(self.preset) || (has(self.model) && has(self.data))", _SOMETHING),
+        )
+    )
 
     preset: Preset | None = None
     """Whole configurations by name; whatever else is set here overrides them."""
@@ -168,3 +196,13 @@ class Train(Model):
     """A checkpoint of another run to go on from. A restarted pod resumes its own by itself."""
     workers: int = Field(default=1, ge=1, le=64)
     """Pods that train together, data-parallel; `batchSize` is shared out between them."""
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "Train":
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(_ONE_LENGTH)
+        if self.batch_size is not None and self.batch_size % self.workers:
+            raise ValueError(_ONE_SHARE)
+        if self.preset is None and (self.model is None or self.data is None):
+            raise ValueError(_SOMETHING)
+        return self

@@ -37,6 +37,38 @@ export type TimestepSpacing = "leading" | "trailing" | "linspace";
  */
 export type DType = "float32" | "float64" | "bfloat16" | "float16";
 /**
+ * Whole configurations: those of the studies that the samples repeat, and one that needs no download.
+ */
+export type Preset = "pokemon-64" | "cifar10-e1" | "cifar10-64" | "digits";
+/**
+ * The architectures that can be trained, by name.
+ */
+export type ModelName = "ddpm-64" | "unet-cifar32" | "enhanced-unet-64" | "unet2d";
+/**
+ * How βₜ grows, by diffusers' names.
+ */
+export type BetaSchedule = "linear" | "scaled_linear" | "squaredcos_cap_v2";
+/**
+ * What the learning rate does after its warm-up.
+ */
+export type LearningRateSchedule = "cosine" | "constant";
+/**
+ * What the forward and backward passes compute in; weights and optimiser stay float32.
+ */
+export type Precision = "auto" | "float32" | "bfloat16";
+/**
+ * What the images are compared by. Only `inception` gives a FID; `classifier` gives a metric of another name.
+ */
+export type Features = "inception" | "classifier";
+/**
+ * The file format of captured latents; `pt` names a safetensors file, which torch users load without a pickle.
+ */
+export type LatentFormat = "npy" | "pt";
+/**
+ * The file format of captured frames.
+ */
+export type FrameFormat = "png" | "jpg";
+/**
  * What an expired gate means.
  */
 export type OnTimeout = "Reject" | "Approve";
@@ -404,6 +436,22 @@ export interface Block {
    */
   generateFull?: GenerateFull | null;
   /**
+   * Train a model.
+   */
+  train?: Train | null;
+  /**
+   * Compare generated images with real ones (FID).
+   */
+  evaluate?: Evaluate | null;
+  /**
+   * Look into what a model has learnt.
+   */
+  diagnose?: Diagnose | null;
+  /**
+   * Class-conditional samples with guidance, forces and drifts.
+   */
+  infer?: InferenceConfig | null;
+  /**
    * Run a block of another package.
    */
   custom?: Custom | null;
@@ -568,6 +616,531 @@ export interface GenerateFull {
    * Keeps the full batch's seeds apart from the preview's; at least the number of preview samples.
    */
   seedOffset: number;
+}
+/**
+ * Trains a model; its averaged weights become the `model_path` of what follows.
+ */
+export interface Train {
+  /**
+   * Whole configurations by name; whatever else is set here overrides them.
+   */
+  preset?: Preset | null;
+  /**
+   * Which network; the preset's by default.
+   */
+  model?: TrainModel | null;
+  /**
+   * Which images; the preset's by default, where it names some.
+   */
+  data?: Dataset | null;
+  /**
+   * The forward process and the objective.
+   */
+  diffusion?: Diffusion | null;
+  /**
+   * AdamW, its schedule and the clipping.
+   */
+  optimizer?: Optimizer | null;
+  /**
+   * The averaged weights.
+   */
+  ema?: Ema | null;
+  /**
+   * Images a step, over all workers. 32 by default.
+   */
+  batchSize?: number | null;
+  /**
+   * Passes over the data; either this or `steps`. 1000 by default.
+   */
+  epochs?: number | null;
+  /**
+   * Optimiser steps; either this or `epochs`.
+   */
+  steps?: number | null;
+  /**
+   * Of the first weights, the order of the data and the noise; the run's seed by default.
+   */
+  seed?: number | null;
+  /**
+   * `auto` by default: bfloat16 where the device computes in it.
+   */
+  precision?: Precision | null;
+  /**
+   * Compile the network with torch.compile. Off by default.
+   */
+  compile?: boolean | null;
+  /**
+   * How often a conditional model is shown the null class instead (Ho & Salimans 2022). 0.1 by default.
+   */
+  classDropout?: number | null;
+  /**
+   * Grids of samples during training.
+   */
+  sampleGrid?: SampleGrid | null;
+  /**
+   * When the training state is saved.
+   */
+  checkpoint?: Checkpointing | null;
+  /**
+   * A checkpoint of another run to go on from. A restarted pod resumes its own by itself.
+   */
+  resume?: string | null;
+  /**
+   * Pods that train together, data-parallel; `batchSize` is shared out between them.
+   */
+  workers: number;
+}
+/**
+ * Which network is trained.
+ */
+export interface TrainModel {
+  name: ModelName;
+  /**
+   * For `unet2d`: the configuration of diffusers' UNet2DModel, by its own keys.
+   */
+  config?: {
+    [k: string]: unknown;
+  } | null;
+  /**
+   * Give the network the class of each image, and a null class besides (`unet2d` only). Off by default.
+   */
+  conditional?: boolean | null;
+}
+/**
+ * One source of images.
+ */
+export interface Dataset {
+  /**
+   * scikit-learn's digits.
+   */
+  digits?: Digits | null;
+  /**
+   * CIFAR-10's binary files.
+   */
+  cifar10?: Cifar10 | null;
+  /**
+   * EMNIST's idx files.
+   */
+  emnist?: Emnist | null;
+  /**
+   * A folder of images.
+   */
+  imageFolder?: ImageFolder | null;
+  /**
+   * A dataset of the Hub.
+   */
+  hub?: HubDataset | null;
+  /**
+   * Side of the square that images are resized to; by default the model's.
+   */
+  imageSize?: number | null;
+  /**
+   * Mirror half of the images at random; by default where a mirror image is still an image of its class.
+   */
+  flip?: boolean | null;
+  /**
+   * The held-out part, where the source has one, instead of the training part.
+   */
+  test: boolean;
+}
+/**
+ * scikit-learn's 1,797 handwritten digits, 8×8 and grey, in ten classes: the one that needs no download.
+ */
+export interface Digits {}
+/**
+ * CIFAR-10 (Krizhevsky 2009) in its binary distribution, which holds no pickle.
+ */
+export interface Cifar10 {
+  /**
+   * The folder with `data_batch_1.bin` … `data_batch_5.bin` and `test_batch.bin`.
+   */
+  path: string;
+}
+/**
+ * EMNIST (Cohen et al. 2017) as its idx files, gzipped or not.
+ */
+export interface Emnist {
+  /**
+   * The folder with `emnist-<split>-train-images-idx3-ubyte` and its siblings.
+   */
+  path: string;
+  /**
+   * Which of EMNIST's splits; `byclass` has the 62 classes 0-9, A-Z, a-z.
+   */
+  split: string;
+}
+/**
+ * A folder of PNG, JPEG or WebP images; where they lie in subfolders, each of these is a class.
+ */
+export interface ImageFolder {
+  /**
+   * The folder.
+   */
+  path: string;
+}
+/**
+ * An image dataset of the Hugging Face Hub, by the Parquet files of its repository.
+ */
+export interface HubDataset {
+  /**
+   * The dataset's repository, `owner/name`.
+   */
+  repo: string;
+  /**
+   * Branch, tag or commit; resolved to a commit once.
+   */
+  revision: string;
+  /**
+   * The column that holds the images.
+   */
+  imageColumn: string;
+  /**
+   * The column that holds the class; without it the data has none.
+   */
+  labelColumn?: string | null;
+  /**
+   * A Secret with an access token, for a gated or private repository.
+   */
+  tokenSecret?: SecretKeyRef | null;
+}
+/**
+ * The forward process and the objective (Ho et al. 2020).
+ */
+export interface Diffusion {
+  /**
+   * K, the number of training timesteps. 1000 by default.
+   */
+  timesteps?: number | null;
+  /**
+   * Linear by default.
+   */
+  betaSchedule?: BetaSchedule | null;
+  /**
+   * β₁. 1e-4 by default.
+   */
+  betaStart?: number | null;
+  /**
+   * β_K. 0.02 by default.
+   */
+  betaEnd?: number | null;
+  /**
+   * γ of the Min-SNR weighting (Hang et al. 2023); unset for the plain mean squared error.
+   */
+  minSnrGamma?: number | null;
+}
+/**
+ * AdamW and what surrounds it.
+ */
+export interface Optimizer {
+  /**
+   * The peak learning rate. 2e-4 by default.
+   */
+  learningRate?: number | null;
+  /**
+   * Cosine annealing to 0 over the whole training by default.
+   */
+  schedule?: LearningRateSchedule | null;
+  /**
+   * Steps of the linear warm-up. 500 by default, 0 for none.
+   */
+  warmupSteps?: number | null;
+  /**
+   * AdamW's decoupled weight decay. 0.01 by default.
+   */
+  weightDecay?: number | null;
+  /**
+   * Gradients are clipped to this norm. 1.0 by default, 0 for no clipping.
+   */
+  maxGradNorm?: number | null;
+}
+/**
+ * The exponential moving average of the weights, updated at every step.
+ */
+export interface Ema {
+  /**
+   * 0.9999 by default.
+   */
+  decay?: number | null;
+  /**
+   * Let the decay grow as min(decay, (1 + step) / (10 + step)). Off by default.
+   */
+  warmup?: boolean | null;
+}
+/**
+ * The grids of samples that are drawn with the averaged weights during training.
+ */
+export interface SampleGrid {
+  /**
+   * A grid each so many epochs. 10 by default, where `everySteps` is unset.
+   */
+  everyEpochs?: number | null;
+  /**
+   * A grid each so many steps.
+   */
+  everySteps?: number | null;
+  /**
+   * Images of a grid. 16 by default.
+   */
+  samples?: number | null;
+  /**
+   * Sample i is seeded `seed + i`. 0 by default.
+   */
+  seed?: number | null;
+  /**
+   * DDIM with 50 steps by default.
+   */
+  sampler?: Sampler | null;
+}
+/**
+ * When the training state is saved, besides at the end and at SIGTERM.
+ */
+export interface Checkpointing {
+  /**
+   * A checkpoint each so many epochs. 1 by default, where `everySteps` is unset.
+   */
+  everyEpochs?: number | null;
+  /**
+   * A checkpoint each so many steps.
+   */
+  everySteps?: number | null;
+  /**
+   * The newest so many are kept. 2 by default.
+   */
+  keep?: number | null;
+}
+/**
+ * Compares generated images with real ones: the Fréchet distance of their features.
+ */
+export interface Evaluate {
+  /**
+   * n, how many generated images; reported beside the distance.
+   */
+  samples: number;
+  /**
+   * Images denoised and looked at together.
+   */
+  batchSize: number;
+  sampler: Sampler;
+  /**
+   * Sample i is seeded `seed + seedOffset + i`.
+   */
+  seedOffset: number;
+  dtype: DType;
+  /**
+   * A model in the workspace; by default the `model_path` output of a block this one depends on.
+   */
+  modelPath?: string | null;
+  /**
+   * A folder of images already generated, instead of drawing some.
+   */
+  artifacts?: string | null;
+  features: Features;
+  /**
+   * With `features: inception`: its weights.
+   */
+  weights?: InceptionWeights | null;
+  reference: Reference;
+}
+/**
+ * The weights of the Inception-v3 that FID is defined by (Heusel et al. 2017).
+ */
+export interface InceptionWeights {
+  /**
+   * A file in the workspace; either this or `url`.
+   */
+  path?: string | null;
+  /**
+   * Where to fetch it from; either this or `path`.
+   */
+  url?: string | null;
+  /**
+   * The file's SHA-256; another file is refused.
+   */
+  sha256: string;
+}
+/**
+ * What generated images are compared with: given statistics, or a dataset; exactly one.
+ */
+export interface Reference {
+  /**
+   * An `.npz` with `mu` and `sigma` of the same features.
+   */
+  statistics?: string | null;
+  /**
+   * A dataset whose statistics are computed once, and kept in the workspace's cache.
+   */
+  data?: Dataset | null;
+}
+/**
+ * Looks into what a model has learnt: how it denoises at chosen timesteps, and one grid of plain samples.
+ */
+export interface Diagnose {
+  data: Dataset;
+  /**
+   * The timesteps t of the grids x₀ | x_t | x̂₀.
+   *
+   * @minItems 1
+   * @maxItems 64
+   */
+  timesteps: number[];
+  /**
+   * Rows of each such grid; `diagnose/x0_mse` is over these.
+   */
+  images: number;
+  /**
+   * Images of the grid of plain samples, seeded `seed + i`.
+   */
+  samples: number;
+  sampler: Sampler;
+  /**
+   * Of the noise and the samples.
+   */
+  seed: number;
+  /**
+   * Also run the two tests of the parts: the network learns to denoise, a step with the true ε comes closer to x₀.
+   */
+  selfTest: boolean;
+  /**
+   * A model in the workspace; by default the `model_path` output of a block this one depends on.
+   */
+  modelPath?: string | null;
+}
+/**
+ * Class-conditional samples with guidance, forces and drifts.
+ */
+export interface InferenceConfig {
+  /**
+   * The target class, by its name in the checkpoint's list.
+   */
+  character: string;
+  /**
+   * Samples, over all shards.
+   */
+  total: number;
+  /**
+   * A class-conditional model in the workspace; by default the `model_path` output of a block before this one.
+   */
+  modelPath?: string | null;
+  /**
+   * Samples denoised together; never changes an image.
+   */
+  batchSize: number;
+  sampler: Sampler;
+  /**
+   * Sample i is seeded `seed + i`; by default the run's seed.
+   */
+  seed?: number | null;
+  dtype: DType;
+  /**
+   * A preset force stack, by name.
+   */
+  preset?: string | null;
+  /**
+   * The preset's arguments.
+   */
+  presetArgs: {
+    [k: string]: unknown;
+  };
+  capture: CaptureConfig;
+  video: VideoConfig;
+  drift: DriftConfig;
+  force: ForceConfig;
+  env: EnvironmentConfig;
+}
+/**
+ * What is kept of the way from noise to image.
+ */
+export interface CaptureConfig {
+  /**
+   * The state x_t of every step.
+   */
+  saveLatents: boolean;
+  /**
+   * An image of every step.
+   */
+  saveFrames: boolean;
+  /**
+   * The difference between each two steps.
+   */
+  saveDeltas: boolean;
+  /**
+   * An MP4 of the steps.
+   */
+  saveVideo: boolean;
+  latentFormat: LatentFormat;
+  frameFormat: FrameFormat;
+}
+/**
+ * The MP4 of a sample's steps.
+ */
+export interface VideoConfig {
+  /**
+   * Frames a second.
+   */
+  fps: number;
+}
+/**
+ * What is done to the state after each scheduler step.
+ */
+export interface DriftConfig {
+  /**
+   * Whether anything is.
+   */
+  enabled: boolean;
+  /**
+   * The drift, by its name in the registry.
+   */
+  functionName: string;
+  /**
+   * Magnitude.
+   */
+  scale: number;
+  /**
+   * Factor a step.
+   */
+  decay: number;
+  /**
+   * Further parameters of the drift.
+   */
+  params: {
+    [k: string]: unknown;
+  };
+}
+/**
+ * What is done to the predicted noise before each scheduler step.
+ */
+export interface ForceConfig {
+  /**
+   * s of ε∅ + s (ε_c − ε∅) (Ho & Salimans 2022): 0 is unconditional, 1 conditional.
+   */
+  guidanceScale: number;
+  /**
+   * Forces, each with its `name` and parameters; their contributions are summed.
+   *
+   * @maxItems 32
+   */
+  forceStack: {
+    [k: string]: unknown;
+  }[];
+  /**
+   * Parameters that every force gets beside its own.
+   */
+  globalCfg: {
+    [k: string]: unknown;
+  };
+  /**
+   * Bounds each element of the forces' sum.
+   */
+  clipAbs?: number | null;
+}
+/**
+ * Where it runs; by default what the machine has.
+ */
+export interface EnvironmentConfig {
+  /**
+   * `cpu` or `cuda:0`.
+   */
+  device?: string | null;
 }
 /**
  * Runs a block of another package, found by its entry point in the group `diffrun.blocks`.
