@@ -68,7 +68,6 @@ class ErrorCode(StrEnum):
     # Data sets
     DATASET_NOT_FOUND = "DatasetNotFound"
     CORRUPT_DATASET = "CorruptDataset"
-
     # Inference
     UNKNOWN_CLASS = "UnknownClass"
     UNKNOWN_FORCE = "UnknownForce"
@@ -76,6 +75,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_PRESET = "UnknownPreset"
     USER_CODE_FORBIDDEN = "UserCodeForbidden"
     USER_CODE_FAILED = "UserCodeFailed"
+
 
 class BlockError(Exception):
     """A failure with a stable code. Raise one of its two children."""

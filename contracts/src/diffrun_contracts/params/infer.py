@@ -6,10 +6,18 @@ The same model is the inference package's own configuration.
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, field_validator
 
 from diffrun_contracts.base import Model, cel
-from diffrun_contracts.params.common import DType, Sampler, WorkspacePath
+from diffrun_contracts.params.common import DType, Sampler, SamplerName, WorkspacePath
+
+DEFAULT_GUIDANCE = 7.5
+"""s where neither a scale nor a preset is given."""
+
+PRESET_GUIDANCE = 0.0
+"""s where a preset is named and no scale is given: a preset says itself where to go, and starts from ε∅."""
+
+_SAMPLERS = (SamplerName.DDIM, SamplerName.DDPM)
 
 
 class LatentFormat(StrEnum):
@@ -59,7 +67,7 @@ class DriftConfig(Model):
     """The drift, by its name in the registry."""
     scale: float = Field(default=1.0, ge=-1e6, le=1e6)
     """Magnitude."""
-    decay: float = Field(default=0.99, ge=-1e6, le=1e6)
+    decay: float = Field(default=0.99, ge=0, le=1e6)
     """Factor a step."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Further parameters of the drift."""
@@ -68,10 +76,12 @@ class DriftConfig(Model):
 class ForceConfig(Model):
     """What is done to the predicted noise before each scheduler step."""
 
-    guidance_scale: float = Field(default=7.5, ge=0, le=1e6)
-    """s of ε∅ + s (ε_c − ε∅) (Ho & Salimans 2022): 0 is unconditional, 1 conditional."""
+    # A factory, so that the API server fills in nothing: whether a scale was given decides what a preset starts from.
+    guidance_scale: float = Field(default_factory=lambda: DEFAULT_GUIDANCE, ge=0, le=1e6)
+    """s of ε∅ + s (ε_c − ε∅) (Ho & Salimans 2022): 0 is unconditional, 1 conditional. 7.5 by default; 0 with a preset,
+    unless it is given."""
     force_stack: list[dict[str, Any]] = Field(default_factory=list, max_length=32)
-    """Forces, each with its `name` and parameters; their contributions are summed."""
+    """Forces, each with its `name` and parameters; their contributions are summed and added to the guided noise."""
     global_cfg: dict[str, Any] = Field(default_factory=dict)
     """Parameters that every force gets beside its own."""
     clip_abs: float | None = Field(default=None, gt=0, le=1e6)
@@ -94,7 +104,9 @@ class InferenceConfig(Model):
 
     character: Annotated[str, Field(min_length=1, max_length=64)] = "A"
     """The target class, by its name in the checkpoint's list."""
-    total: int = Field(default=100, ge=1, le=1_000_000)
+    total: int = Field(
+        default=100, ge=1, le=1_000_000, validation_alias=AliasChoices("total", "totalVideos", "total_videos")
+    )
     """Samples, over all shards."""
     model_path: WorkspacePath | None = None
     """A class-conditional model in the workspace; by default the `model_path` output of a block before this one."""
@@ -107,7 +119,7 @@ class InferenceConfig(Model):
     dtype: DType = DType.FLOAT32
     """The UNet's floating-point type."""
     preset: Annotated[str, Field(max_length=63)] | None = None
-    """A preset force stack, by name."""
+    """A preset force stack, by name; its forces come before those of `force.forceStack`."""
     preset_args: dict[str, Any] = Field(default_factory=dict)
     """The preset's arguments."""
     capture: CaptureConfig = CaptureConfig()
@@ -116,7 +128,26 @@ class InferenceConfig(Model):
     """The MP4 files."""
     drift: DriftConfig = DriftConfig()
     """What is done to the state."""
-    force: ForceConfig = ForceConfig()
+    force: ForceConfig = Field(default_factory=ForceConfig, validate_default=True)
     """What is done to the predicted noise."""
     env: EnvironmentConfig = EnvironmentConfig()
     """Where it runs."""
+
+    @property
+    def total_videos(self) -> int:
+        """`total`, by the name that the Python interface and the command line know it under."""
+        return self.total
+
+    @field_validator("sampler")
+    @classmethod
+    def _a_sampler_of_single_steps(cls, sampler: Sampler) -> Sampler:
+        if sampler.name not in _SAMPLERS:
+            raise ValueError(f"sampler.name: infer denoises with {' or '.join(_SAMPLERS)}; got {sampler.name}")
+        return sampler
+
+    @field_validator("force")
+    @classmethod
+    def _a_preset_starts_from_the_unconditional_noise(cls, force: ForceConfig, info: ValidationInfo) -> ForceConfig:
+        if info.data.get("preset") is None or "guidance_scale" in force.model_fields_set:
+            return force
+        return force.model_copy(update={"guidance_scale": PRESET_GUIDANCE})

@@ -39,7 +39,7 @@ class FrameData:
 
     @property
     def guided_difference(self) -> Tensor | None:
-        """ε(x_t, t, c) − ε(x_t, t, ∅) of the target class, [N, C, H, W]; None where the step needed only one of them."""
+        """ε(x_t, t, c) − ε(x_t, t, ∅) of the target class, [N, C, H, W]; None where the step needed only one."""
         if self.class_idx in self.predictions and self.null_class in self.predictions:
             return self.predictions[self.class_idx] - self.predictions[self.null_class]
         return None
