@@ -90,16 +90,19 @@ class Kubectl:
 
     def watch(self, kind: str, name: str, met: Callable[[Manifest], bool], timeout: float, what: str) -> Manifest:
         """Follows one object until `met`, by a watch and not by polling; returns it as it was then."""
+        # Not by its name: kubectl then leaves out the first event of its watch as a repetition of what it has
+        # printed, and with it a change between the two.
+        one = ("--field-selector", f"metadata.name={name}")
         last: Manifest = {}
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             with self._stream(
-                "get", kind, name, "--watch", "--output", "json", f"--request-timeout={left:.1f}s"
+                "get", kind, *one, "--watch", "--output", "json", f"--request-timeout={left:.1f}s"
             ) as seen:
                 for last in seen:
                     if met(last):
                         return last
-            time.sleep(0.2)  # the object is not there yet, or the API server has closed the watch
+            time.sleep(0.2)  # the API server has closed the watch
         shown = json.dumps(last.get("status", last), indent=1)
         raise NotInTimeError(f"{kind}/{name}: not within {timeout:.0f} s: {what}; last seen:\n{shown}")
 

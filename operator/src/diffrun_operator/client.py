@@ -76,13 +76,13 @@ class KubeClient:
         params = {"fieldValidation": "Strict"}
         return await self._request("POST", "jobs", _path(JOBS, namespace, "jobs"), body=manifest, params=params)
 
-    async def delete_job(self, namespace: str, name: str, uid: str) -> None:
-        """Delete the Job with that UID and, in the background, its pods: the API's default would orphan them."""
+    async def delete_job(self, namespace: str, name: str, uid: str, version: str) -> None:
+        """Delete the Job as it was seen and, in the background, its pods: the API's default would orphan them."""
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Background",
-            "preconditions": {"uid": uid},
+            "preconditions": {"uid": uid, "resourceVersion": version},
         }
         await self._request("DELETE", "jobs", _path(JOBS, namespace, "jobs", name), body=options)
 

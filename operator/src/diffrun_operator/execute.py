@@ -149,11 +149,12 @@ class Executor:
 
     async def _delete(self, run: Run, action: DeleteJob) -> None:
         try:
-            await self._client.delete_job(run.namespace, action.name, action.uid)
+            await self._client.delete_job(run.namespace, action.name, action.uid, action.version)
         except errors.NotFoundError:
             pass  # it is gone, which is what was wanted
         except errors.ConflictError:
-            logger.info("Job %s/%s is another one by now: left alone", run.namespace, action.name)
+            # Its watch is behind: what it has become comes as an event, and is decided on then.
+            logger.info("Job %s/%s has changed since it was seen: left alone", run.namespace, action.name)
 
     async def _annotate(self, run: Run, action: AnnotatePod, outcome: Outcome) -> None:
         value = "true" if action.pause else "false"

@@ -52,6 +52,8 @@ class ObservedJob:
     finished_at: datetime | None = None
     succeeded: int = 0
     """Indexes that have completed."""
+    version: str = ""
+    """The resourceVersion of what was seen."""
 
 
 class PodPhase(StrEnum):
@@ -120,10 +122,15 @@ class CreateJob:
 
 @dataclass(frozen=True, slots=True)
 class DeleteJob:
-    """Stop a Job whose block's outcome is recorded. Always with propagationPolicy=Background and a UID precondition."""
+    """Stop a Job whose block's outcome is recorded. Always with propagationPolicy=Background.
+
+    On condition that it still is what was seen: a Job that has finished since is kept.
+    """
 
     name: str
     uid: str
+    version: str
+    """The resourceVersion of what was seen."""
 
 
 @dataclass(frozen=True, slots=True)

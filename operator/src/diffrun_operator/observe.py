@@ -19,7 +19,6 @@ MAX_MESSAGE = 900
 """Characters of a pod's own words; below the ledger's 1024, which decide's words share."""
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
-COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 
 _IMAGE_REASONS = frozenset({
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
@@ -94,6 +93,7 @@ def observe_job(raw: Raw, run_uid: str) -> ObservedJob:
         failure_reason=reason,
         finished_at=finished,
         succeeded=_int(status.get("succeeded")),
+        version=meta.get("resourceVersion", ""),
     )
 
 
@@ -128,7 +128,7 @@ def observe_pod(raw: Raw, *, holding: bool = False) -> ObservedPod:
         name=meta["name"],
         uid=meta["uid"],
         job=labels.get(JOB_NAME_LABEL, ""),
-        shard=_int(annotations.get(COMPLETION_INDEX, labels.get(COMPLETION_INDEX))),
+        shard=_int(annotations.get(names.ANNOTATION_INDEX, labels.get(names.ANNOTATION_INDEX))),
         phase=phase,
         trouble=trouble,
         trouble_message=message,

@@ -101,9 +101,10 @@ class FakeApi:
         return 200, self.seed(path, merge(current, change))
 
     def _delete(self, path: str, body: Raw) -> tuple[int, Raw]:
-        wanted = (body.get("preconditions") or {}).get("uid")
-        if wanted and wanted != self.objects[path]["metadata"]["uid"]:
-            return 409, {"reason": "Conflict", "message": "the UID in the precondition is not the object's"}
+        meta = self.objects[path]["metadata"]
+        for key, wanted in (body.get("preconditions") or {}).items():
+            if wanted != meta[key]:
+                return 409, {"reason": "Conflict", "message": f"the {key} in the precondition is not the object's"}
         return 200, self.objects.pop(path)
 
 

@@ -106,14 +106,15 @@ async def test_an_answer_that_is_not_json_becomes_words_of_an_error():
                 await client.get_job("team", "j")
 
 
-async def test_a_job_is_deleted_with_its_pods_and_only_if_it_is_the_one_meant(api, client):
-    api.seed(JOB_PATH, {"metadata": {"uid": "right"}})
-    with pytest.raises(errors.ConflictError):
-        await client.delete_job("team", "j", "wrong")
-    await client.delete_job("team", "j", "right")
+async def test_a_job_is_deleted_with_its_pods_and_only_if_it_is_what_was_seen(api, client):
+    version = api.seed(JOB_PATH, {"metadata": {"uid": "right"}})["metadata"]["resourceVersion"]
+    for uid, seen in (("wrong", version), ("right", "older")):
+        with pytest.raises(errors.ConflictError):
+            await client.delete_job("team", "j", uid, seen)
+    await client.delete_job("team", "j", "right", version)
     assert JOB_PATH not in api.objects
     assert api.bodies[-1]["propagationPolicy"] == "Background"
-    assert api.bodies[-1]["preconditions"] == {"uid": "right"}
+    assert api.bodies[-1]["preconditions"] == {"uid": "right", "resourceVersion": version}
 
 
 async def test_a_listing_is_read_to_its_last_page(client):

@@ -146,17 +146,31 @@ async def test_a_refusal_for_good_is_told_from_one_that_may_pass(api, executor, 
 
 
 async def test_deleting_what_is_gone_or_another_is_success(api, executor, run):
-    api.seed(f"{JOBS_PATH}/other", {"metadata": {"uid": "new"}})
-    decision = Decision(run.status, (DeleteJob("gone", "u"), DeleteJob("other", "old")))
+    seen = api.seed(f"{JOBS_PATH}/other", {"metadata": {"uid": "new"}})["metadata"]["resourceVersion"]
+    decision = Decision(run.status, (DeleteJob("gone", "u", "1"), DeleteJob("other", "old", seen)))
     assert (await executor.execute(run, decision)).failures == []
     assert f"{JOBS_PATH}/other" in api.objects
 
 
+async def test_a_job_that_has_finished_since_it_was_seen_is_kept(api, executor, run):
+    """Another operator has recorded its outcome while this one's watch still shows it as live."""
+    path = f"{JOBS_PATH}/done"
+    seen = api.seed(path, {"metadata": {"uid": "u"}})["metadata"]["resourceVersion"]
+    api.seed(path, {"metadata": {"uid": "u"}, "status": {"succeeded": 1}})
+    outcome = await executor.execute(run, Decision(run.status, (DeleteJob("done", "u", seen),)))
+    assert outcome.failures == []
+    assert path in api.objects
+
+
 async def test_one_failure_does_not_keep_the_other_actions_from_being_taken(api, executor, run):
-    for name in ("a", "b"):
-        api.seed(f"{JOBS_PATH}/{name}", {"metadata": {"uid": name}})
+    actions = [
+        DeleteJob(
+            name, name, api.seed(f"{JOBS_PATH}/{name}", {"metadata": {"uid": name}})["metadata"]["resourceVersion"]
+        )
+        for name in ("a", "b")
+    ]
     api.fail_next("DELETE", "/jobs/a", 503)
-    outcome = await executor.execute(run, Decision(run.status, (DeleteJob("a", "a"), DeleteJob("b", "b"))))
+    outcome = await executor.execute(run, Decision(run.status, tuple(actions)))
     assert f"{JOBS_PATH}/b" not in api.objects
     assert len(outcome.failures) == 1
 

@@ -24,4 +24,4 @@ def leftovers(status: DiffusionRunStatus, observed: Observed) -> tuple[DeleteJob
         return entry.state.terminal or job.attempt < entry.attempt
 
     jobs = sorted((job for job in observed.jobs if superfluous(job)), key=lambda job: (job.name, job.uid))
-    return tuple(DeleteJob(name=job.name, uid=job.uid) for job in jobs)
+    return tuple(DeleteJob(name=job.name, uid=job.uid, version=job.version) for job in jobs)
