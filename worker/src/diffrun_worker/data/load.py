@@ -11,12 +11,18 @@ from diffrun_contracts.params.dataset import Dataset
 from diffrun_worker.data.fitting import fit
 from diffrun_worker.data.images import Images
 from diffrun_worker.data.sources.base import Check, Progress, Request, Source
+from diffrun_worker.data.sources.cifar10 import read_cifar10
 from diffrun_worker.data.sources.digits import read_digits
+from diffrun_worker.data.sources.emnist import read_emnist
+from diffrun_worker.data.sources.image_folder import read_image_folder
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.workspace import Workspace
 
 SOURCES: Mapping[str, Source] = {
     "digits": read_digits,
+    "cifar10": read_cifar10,
+    "emnist": read_emnist,
+    "imageFolder": read_image_folder,
 }
 """By the field of `Dataset`."""
 
