@@ -1,0 +1,212 @@
+"""What is kept of each sample's way from noise to image, written beside the loop.
+
+The loop's thread only starts a copy from the device and hands it over. One thread writes frames, deltas and latents
+as they come; one more encodes a batch's videos when all of its steps are there. What waits is bounded in bytes: a
+disk that is too slow makes the loop wait instead of filling the memory, and what a shard holds does not grow with
+the number of its samples.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from diffrun_contracts.params.infer import CaptureConfig, FrameFormat, VideoConfig
+from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.inference.lane import Lane
+from diffrun_worker.inference.output import DELTAS, FRAMES, LATENTS, VIDEOS, Names
+from diffrun_worker.inference.result import FrameData
+from diffrun_worker.inference.tensors import npy_bytes, serialize, to_numpy
+from diffrun_worker.inference.video import Geometry, VideoEncoder
+from diffrun_worker.sampling.images import encode_png, to_pixels
+from diffrun_worker.sampling.transfer import Arrival, begin_copy, host_buffer
+from diffrun_worker.workspace import DISK_FULL_ERRNOS
+
+MAX_PENDING_BYTES = 256 * 2**20
+"""What may wait to be written before the loop waits for the disk."""
+MAX_VIDEO_BYTES = 2**30
+"""The largest batch whose frames are held for its videos; two such batches may be in memory at once."""
+
+_JPEG_QUALITY = 95
+
+OnVideos = Callable[[Sequence[int]], None]
+"""Called on a capture thread with the samples of a batch whose videos are there."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step of a batch on its way to the host."""
+
+    indexes: Sequence[int]
+    t: int
+    t_index: int
+    pixels: Tensor | None  # [N, H, W, C] uint8
+    delta: Tensor | None  # [N, C, H, W]
+    latent: Tensor | None  # [N, C, H, W]
+    arrival: Arrival
+
+    @property
+    def size(self) -> int:
+        tensors = (self.pixels, self.delta, self.latent)
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors if tensor is not None)
+
+
+class Capture:
+    """The files of one shard's samples: give `record` to the loop as its callback.
+
+    Leaving its context waits for all files, and raises what failed; after an exception, what waits is given up.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Names,
+        config: CaptureConfig,
+        video: VideoConfig,
+        shape: tuple[int, int, int],
+        *,
+        scratch: str = ".encoding",
+        on_videos: OnVideos | None = None,
+        max_pending: int = MAX_PENDING_BYTES,
+    ) -> None:
+        """`folder` is the class's own; `shape` one sample's channels, height and width; `scratch` this shard's own.
+
+        Raises PermanentError `FfmpegMissing` where videos are asked for and cannot be made.
+        """
+        channels, height, width = shape
+        self._folder = folder
+        self._names = names
+        self._config = config
+        self._encode = _png if config.frame_format is FrameFormat.PNG else _jpg
+        self._on_videos = on_videos
+        self._encoder = None
+        if config.save_video:
+            geometry = Geometry(height, width, channels)
+            self._encoder = VideoEncoder(folder / VIDEOS, geometry, video.fps, scratch)
+        self._reel: NDArray[np.uint8] | None = None  # [N, T, H, W, C], the batch that is under way
+        kept = ((FRAMES, config.save_frames), (DELTAS, config.save_deltas), (LATENTS, config.save_latents))
+        for name, wanted in kept:
+            if wanted:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        self._files = Lane("capture", max_pending)
+        self._videos = Lane("video", 0)
+
+    def __enter__(self) -> "Capture":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._files.close(drain=error is None)
+        finally:
+            self._videos.close(drain=error is None)
+        if error is None:
+            self._files.raise_failure()
+            self._videos.raise_failure()
+
+    def record(self, frame: FrameData) -> None:
+        """Takes one step. Waits only where more than `max_pending` bytes are unwritten. Raises what writing met with.
+
+        A batch that begins again (its first step comes twice) writes its files again, with the same content.
+        """
+        self._videos.raise_failure()
+        config = self._config
+        if frame.t_index == 0 and self._encoder is not None:
+            self._check_reel(frame)
+        if not (config.save_frames or config.save_deltas or config.save_latents or config.save_video):
+            return
+        pictures = config.save_frames or config.save_video
+        deltas = config.save_deltas and frame.t_index > 0
+        step = _Step(
+            indexes=tuple(frame.indexes),
+            t=frame.t,
+            t_index=frame.t_index,
+            pixels=_to_host(to_pixels(frame.latent)) if pictures else None,
+            delta=_to_host(frame.delta) if deltas else None,
+            latent=_to_host(frame.latent) if config.save_latents else None,
+            arrival=Arrival(frame.latent.device),
+        )
+        self._files.put(partial(self._write_step, step, frame.total_steps), step.size)
+
+    def _write_step(self, step: _Step, total_steps: int) -> None:
+        step.arrival.wait()
+        names = self._names
+        if step.pixels is not None:
+            self._write_pictures(step, step.pixels.numpy(), total_steps)
+        if step.delta is not None:
+            for index, delta in zip(step.indexes, to_numpy(step.delta), strict=True):
+                self._write(names.delta(index, step.t_index), npy_bytes(delta))
+        if step.latent is not None:
+            for index, latent in zip(step.indexes, to_numpy(step.latent), strict=True):
+                self._write(names.latent(index, step.t), serialize(latent, self._config.latent_format))
+
+    def _write_pictures(self, step: _Step, pixels: NDArray[np.uint8], total_steps: int) -> None:
+        if self._config.save_frames:
+            for index, image in zip(step.indexes, pixels, strict=True):
+                self._write(self._names.frame(index, step.t_index), self._encode(image))
+        if self._encoder is None:
+            return
+        if step.t_index == 0 or self._reel is None:
+            self._reel = np.empty((len(pixels), total_steps, *pixels.shape[1:]), np.uint8)
+        self._reel[:, step.t_index] = pixels
+        if step.t_index + 1 == total_steps:
+            reel, self._reel = self._reel, None
+            # A second batch waits here until the first one's videos are there: two reels are the most.
+            self._videos.put(partial(self._encode_videos, self._encoder, reel, step.indexes), 0)
+
+    def _encode_videos(self, encoder: VideoEncoder, reel: NDArray[np.uint8], indexes: Sequence[int]) -> None:
+        encoder.encode(reel, [Path(self._names.video(index)).name for index in indexes])
+        if self._on_videos is not None:
+            self._on_videos(indexes)
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Writes a small file; one that there was no room for does not stay."""
+        path = self._folder / name
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            if error.errno in DISK_FULL_ERRNOS:
+                raise PermanentError(
+                    ErrorCode.DISK_FULL,
+                    f"no room to write {name} below {self._folder}; delete old runs' files, enlarge the volume, or "
+                    "capture less (saveFrames, saveDeltas, saveLatents, saveVideo)",
+                ) from error
+            raise
+
+    def _check_reel(self, frame: FrameData) -> None:
+        count, channels, height, width = frame.latent.shape
+        needed = count * frame.total_steps * channels * height * width
+        if needed > MAX_VIDEO_BYTES:
+            raise PermanentError(
+                ErrorCode.INVALID_PARAMS,
+                f"batchSize: the frames of {count} videos of {frame.total_steps} steps take {needed} bytes of memory, "
+                f"and {MAX_VIDEO_BYTES} are allowed; lower batchSize or sampler.steps, or set capture.saveVideo: false",
+            )
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    """The same values on the host, once the device has come that far."""
+    source = tensor.contiguous() if tensor.device.type != "cpu" else tensor
+    host = host_buffer(source)
+    begin_copy(host, source)
+    return host
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    return encode_png(pixels).data
+
+
+def _jpg(pixels: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
