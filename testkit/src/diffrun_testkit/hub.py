@@ -6,8 +6,8 @@
 The first form serves `DIR/<owner>/<name>/…`, the second one checkpoint under a name, both with what surrounds a
 checkpoint on the Hub where it is missing: a card, attributes, a pickle beside the safetensors. Without either
 `/srv/hub` is served where it exists, and always `diffrun/zeros`, a look-alike whose weights are zeros. The server
-answers what client version 2.4.0 asks: the description of a revision with checksums, the file tree, HEAD and
-GET of a file, and the place that files in large-file storage are redirected to, with ranges.
+answers what client version 2.4.0 asks of models and datasets: the description of a revision with checksums, the file
+tree, HEAD and GET of a file, and the place that files in large-file storage are redirected to, with ranges.
 """
 
 import argparse
@@ -46,9 +46,10 @@ class HubServer:
             [
                 web.get("/healthz", self._health),
                 web.put("/_testkit/faults/{owner}/{name}", self._set_fault),
-                web.get("/api/models/{owner}/{name}", self._describe),
-                web.get("/api/models/{owner}/{name}/revision/{revision}", self._describe),
-                web.get("/api/models/{owner}/{name}/tree/{revision}", self._tree),
+                web.get("/api/{kind:models|datasets}/{owner}/{name}", self._describe),
+                web.get("/api/{kind:models|datasets}/{owner}/{name}/revision/{revision}", self._describe),
+                web.get("/api/{kind:models|datasets}/{owner}/{name}/tree/{revision}", self._tree),
+                web.get("/{kind:datasets}/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve),
                 web.get("/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve),
                 web.get("/_lfs/{owner}/{name}/{sha256}", self._large_file),
             ]
@@ -157,12 +158,18 @@ class HubServer:
         fault = self.faults.get(asked, fault)
         await self._fail(request, asked, fault)
         repo = self.repos.get(asked) or self.repos.get(name)
-        if repo is None:
+        if repo is None or not self._asks_for(request, repo):
             raise _error(web.HTTPNotFound, "RepoNotFound", "Repository not found")
         revision = request.match_info.get("revision", "main")
         if not repo.resolve(revision):
             raise _error(web.HTTPNotFound, "RevisionNotFound", f"Invalid rev id: {revision}")
         return repo, fault
+
+    def _asks_for(self, request: web.Request, repo: Repo) -> bool:
+        """Whether the path is one of the repository's kind; the place of large files is the same for both."""
+        if request.path.startswith("/_lfs/"):
+            return True
+        return request.match_info.get("kind", "models") == f"{repo.kind}s"
 
     async def _fail(self, request: web.Request, asked: str, fault: Fault) -> None:
         if fault is Fault.UNAUTHORIZED and not self._authorized(request):

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-LFS_SUFFIXES = (".safetensors", ".bin", ".ckpt", ".pt", ".png")
+LFS_SUFFIXES = (".safetensors", ".bin", ".ckpt", ".pt", ".png", ".parquet")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PICKLE = "diffusion_pytorch_model.bin"
 
@@ -81,6 +82,7 @@ class Repo:
 
     name: str
     files: Mapping[str, HubFile] = field(default_factory=dict)
+    kind: Literal["model", "dataset"] = "model"
 
     @classmethod
     def from_folder(cls, name: str, folder: Path) -> "Repo":
@@ -89,9 +91,9 @@ class Repo:
         return cls(name, {path.relative_to(folder).as_posix(): HubFile(path) for path in paths})
 
     @classmethod
-    def from_bytes(cls, name: str, files: Mapping[str, bytes]) -> "Repo":
+    def from_bytes(cls, name: str, files: Mapping[str, bytes], kind: Literal["model", "dataset"] = "model") -> "Repo":
         """Files in memory."""
-        return cls(name, {path: HubFile(data) for path, data in sorted(files.items())})
+        return cls(name, {path: HubFile(data) for path, data in sorted(files.items())}, kind)
 
     def in_the_shape_of_the_hub(self) -> "Repo":
         """With what surrounds a checkpoint on the Hub, where it is missing: attributes, a card, an index, a pickle."""

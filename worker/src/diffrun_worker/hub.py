@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 # Always plain HTTP. Xet, the Hub's chunked storage, needs further hosts and a cache of its own in the pod, is unknown
 # to mirrors, and the Hub serves the same bytes without it. To be set before huggingface_hub is first imported; where
@@ -21,6 +21,8 @@ import httpx2
 from huggingface_hub import HfApi, constants, errors, hf_hub_download
 
 from diffrun_worker.errors import BlockError, ErrorCode, PermanentError, TemporaryError
+
+RepoKind = Literal["model", "dataset"]
 
 API_TIMEOUT = 30.0
 """Seconds that the Hub has to describe a repository."""
@@ -55,11 +57,25 @@ class Commit:
 class Hub:
     """Reads one repository."""
 
-    def __init__(self, repo: str, revision: str, *, endpoint: str | None, token: str | None) -> None:
-        """`endpoint` None means HF_ENDPOINT or the public Hub; `token` None means anonymous, whatever is cached."""
+    def __init__(
+        self,
+        repo: str,
+        revision: str,
+        *,
+        endpoint: str | None,
+        token: str | None,
+        kind: RepoKind = "model",
+        field: str = "downloadCheckpoint",
+    ) -> None:
+        """`endpoint` None means HF_ENDPOINT or the public Hub; `token` None means anonymous, whatever is cached.
+
+        `field` is the parameter that names the repository, for messages.
+        """
         constants.HF_HUB_DISABLE_XET = True
         self.repo = repo
         self.revision = revision
+        self.kind = kind
+        self.field = field
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self._token: str | bool = token or False
         self._api = HfApi(endpoint=self.endpoint, token=self._token)
@@ -67,8 +83,13 @@ class Hub:
     def resolve(self) -> Commit:
         """The commit that the revision names now. Raises PermanentError or TemporaryError."""
         with self._translated():
-            info = self._api.model_info(
-                self.repo, revision=self.revision, files_metadata=True, timeout=API_TIMEOUT, token=self._token
+            info = self._api.repo_info(
+                self.repo,
+                revision=self.revision,
+                repo_type=self.kind,
+                files_metadata=True,
+                timeout=API_TIMEOUT,
+                token=self._token,
             )
         if not info.sha or len(info.sha) != 40:
             raise self._not_a_hub()
@@ -94,6 +115,7 @@ class Hub:
                 hf_hub_download(
                     self.repo,
                     name,
+                    repo_type=self.kind,
                     revision=commit,
                     local_dir=directory,
                     endpoint=self.endpoint,
@@ -120,20 +142,19 @@ class Hub:
             return PermanentError(
                 ErrorCode.GATED_REPO,
                 f"{self.repo} is gated on {self.endpoint}; accept its terms there, and name a Secret with a token of "
-                "that account in downloadCheckpoint.tokenSecret",
+                f"that account in {self.field}.tokenSecret",
             )
         if isinstance(error, errors.RevisionNotFoundError):
             return PermanentError(
                 ErrorCode.REVISION_NOT_FOUND,
-                f"{self.repo} has no revision {self.revision!r} on {self.endpoint}; "
-                "correct downloadCheckpoint.revision",
+                f"{self.repo} has no revision {self.revision!r} on {self.endpoint}; correct {self.field}.revision",
             )
         if status in (401, 403):
             return self._unauthorized(status)
         if status in (404, 410) or isinstance(error, errors.RepositoryNotFoundError | errors.DisabledRepoError):
             return PermanentError(
                 ErrorCode.REPO_NOT_FOUND,
-                f"{self.repo} does not exist on {self.endpoint}; correct downloadCheckpoint.repo",
+                f"{self.repo} does not exist on {self.endpoint}; correct {self.field}.repo",
             )
         if status is not None:
             return self._http(status, error)
@@ -142,11 +163,11 @@ class Hub:
     def _unauthorized(self, status: int) -> BlockError:
         if self._token:
             why = f"{self.endpoint} refuses the token for {self.repo} (HTTP {status}); correct the token in the Secret"
-            return PermanentError(ErrorCode.UNAUTHORIZED, f"{why} that downloadCheckpoint.tokenSecret names")
+            return PermanentError(ErrorCode.UNAUTHORIZED, f"{why} that {self.field}.tokenSecret names")
         return PermanentError(
             ErrorCode.UNAUTHORIZED,
             f"{self.endpoint} shows {self.repo} to nobody without a token (HTTP {status}): it is private or does not "
-            "exist; name a Secret with a token in downloadCheckpoint.tokenSecret, or correct downloadCheckpoint.repo",
+            f"exist; name a Secret with a token in {self.field}.tokenSecret, or correct {self.field}.repo",
         )
 
     def _http(self, status: int, error: BaseException) -> BlockError:

@@ -48,6 +48,8 @@ class HubDataset(Model):
     """The dataset's repository, `owner/name`."""
     revision: str = Field(default="main", max_length=128, pattern=REVISION_PATTERN)
     """Branch, tag or commit; resolved to a commit once."""
+    folder: WorkspacePath | None = None
+    """The folder of the repository to read, where Parquet files lie in several, one for each of its subsets."""
     image_column: ColumnName = "image"
     """The column that holds the images."""
     label_column: ColumnName | None = None
@@ -81,7 +83,7 @@ class Dataset(Model):
     image_size: int | None = Field(default=None, ge=4, le=1024)
     """Side of the square that images are resized to; by default the model's."""
     flip: bool | None = None
-    """Mirror half of the images at random; by default where a mirror image is still an image of its class."""
+    """Mirror half of the images at random; by default for CIFAR-10 and for images without classes alone."""
     test: bool = False
     """The held-out part, where the source has one, instead of the training part."""
 

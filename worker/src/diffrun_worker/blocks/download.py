@@ -8,13 +8,9 @@
    two runs at once share one download, and a download that was cut short goes on with the next file.
 """
 
-import fcntl
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -31,16 +27,13 @@ from diffrun_worker.checkpoints import (
     require_components,
     verify_safetensors,
 )
-from diffrun_worker.errors import ErrorCode, PermanentError, TemporaryError
-from diffrun_worker.hashing import git_blob_sha1, sha256_file
+from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.fetching import SPARE_BYTES, locked, verify
 from diffrun_worker.hub import Commit, Hub, RepoFile
 from diffrun_worker.selection import Selection, select_files
 from diffrun_worker.workspace import DISK_FULL_ERRNOS, fsync_dir, fsync_file
 
 MANIFEST = "diffrun-checkpoint.json"
-SPARE_BYTES = 16 * 1024 * 1024
-"""Room for the run's own files beside the checkpoint."""
-LOCK_POLL_SECONDS = 0.2
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -117,7 +110,7 @@ class _Download:
     def run(self) -> CheckpointManifest:
         """The complete checkpoint's manifest."""
         self.final.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.final.with_name(f"{self.commit.sha}.lock"), self.ctx.check_pause):
+        with locked(self.final.with_name(f"{self.commit.sha}.lock"), self.ctx.check_pause):
             manifest = complete_checkpoint(self.final)
             if manifest is not None:
                 return manifest
@@ -163,7 +156,7 @@ class _Download:
         self.ctx.check_pause()
         self.current = 0
         path = self.hub.fetch(self.commit.sha, file.name, self.partial, self._advanced)
-        digest = self._verify(path, file)
+        digest = verify(self.hub, self.commit, file, path, self.ctx.check_pause)
         self.done += file.size
         self.ctx.progress(self.done, self.total)
         return digest
@@ -173,26 +166,6 @@ class _Download:
         self.current += size
         self.received += size
         self.ctx.progress(min(self.done + self.current, self.total), self.total)
-
-    def _verify(self, path: Path, file: RepoFile) -> str:
-        digest = sha256_file(path, self.ctx.check_pause)
-        if file.sha256 is not None:
-            kind, expected, actual = "SHA-256", file.sha256, digest
-        elif file.blob_id is not None:
-            kind, expected, actual = "git SHA-1", file.blob_id, git_blob_sha1(path)
-        else:
-            raise PermanentError(
-                ErrorCode.CHECKSUM_MISSING,
-                f"{self.hub.endpoint} gives no checksum of {file.name}, so it cannot be verified; use the Hub itself",
-            )
-        if actual != expected:
-            path.unlink()
-            raise TemporaryError(
-                ErrorCode.CHECKSUM_MISMATCH,
-                f"{file.name} of {self.hub.repo} at {self.commit.sha[:12]}: the {kind} of what came is {actual}, "
-                f"the Hub says {expected}; the file was removed",
-            )
-        return digest
 
     def _publish(self, manifest: CheckpointManifest) -> CheckpointManifest:
         """Gives the directory its final name, durably."""
@@ -206,20 +179,3 @@ class _Download:
         self.partial.rename(self.final)
         fsync_dir(self.final.parent)
         return manifest
-
-
-@contextmanager
-def _locked(path: Path, check: Callable[[], None]) -> Iterator[None]:
-    """Holds an advisory lock on a file; whoever waits for it still stops and pauses.
-
-    Where a filesystem ignores locks the checksums still hold: two downloads then only do the work twice.
-    """
-    with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                check()
-                time.sleep(LOCK_POLL_SECONDS)
-        yield
