@@ -17,7 +17,7 @@ with other things, and blind to waiting.
     naive         metrics the obvious way: `.item()` at every step, on the loop's thread
     echo          our loop over a UNet that costs nothing: the overhead itself, also on a busy machine
     echo+metrics  the same with the metrics
-    pipeline      DDIMPipeline with our memory format
+    pipeline      DDIMPipeline over our UNet: its memory format, its convolutions
     as typed      DDIMPipeline with its UNet as from_pretrained loads it, images to PIL
 
 Exit status 1 where a limit is missed and --check was given.
@@ -54,6 +54,7 @@ from diffrun_worker.sampling.loop import denoise, generators_for, starting_noise
 from diffrun_worker.sampling.metrics import BatchMetrics, MetricPublisher
 from diffrun_worker.sampling.schedules import Schedule
 from diffrun_worker.sampling.threads import limit_threads
+from diffrun_worker.sampling.winograd import use_winograd
 from diffrun_worker.workspace import Workspace
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits" / "checkpoint"
@@ -129,6 +130,8 @@ def cat256(options: argparse.Namespace) -> Case:
     ours = UNet2DModel(**CAT256)
     ours.load_state_dict(plain.state_dict())
     ours.to(device, dtype, memory_format=memory_format).eval().requires_grad_(False)
+    if device.type == "cpu" and memory_format is torch.channels_last:
+        use_winograd(ours)  # as the loader does
     model = Model(ours, LINEAR, (3, 256, 256), dtype, device, memory_format)
     return Case("cat256", model, plain, options.batch or 1, options.steps or 2, 1)
 
@@ -294,15 +297,13 @@ def report(case: Case, times: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def formats(case: Case, repeats: int, clock: Callable[[], float]) -> dict[str, Any]:
-    """One forward in either memory format: what `best_memory_format` rests on."""
+    """One forward in either memory format, convolutions done directly: what `best_memory_format` rests on."""
     results: dict[str, list[float]] = {"contiguous": [], "channels_last": []}
     schedule = Schedule(LINEAR, Sampler(steps=1))
-    pair = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+    unet, pair = case.plain_unet, {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
     for repeat in range(repeats + 1):
         for name, memory_format in pair.items():
-            model = replace(
-                case.model, unet=case.model.unet.to(memory_format=memory_format), memory_format=memory_format
-            )
+            model = replace(case.model, unet=unet.to(memory_format=memory_format), memory_format=memory_format)
             run = forwards(replace(case, model=model), schedule)
             run()  # the first call after a change of format prepares the weights
             started = clock()

@@ -19,6 +19,7 @@ from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.models.registry import NETWORKS
 from diffrun_worker.sampling import weights
 from diffrun_worker.sampling.classes import read_classes
+from diffrun_worker.sampling.winograd import use_winograd
 
 _CHANNELS = (1, 3)
 # Fewer channels leave the CPU's vector units idle in channels_last. Measured: see benchmarks/sampling.py, `formats`.
@@ -97,6 +98,8 @@ def _load(
     target = torch.device(device)
     memory_format = best_memory_format(config, target, unet.dtype)
     unet.to(target, memory_format=memory_format)
+    if target.type == "cpu" and memory_format is torch.channels_last:
+        use_winograd(unet)
     return Model(unet, scheduler_config, shape, unet.dtype, target, memory_format)
 
 
