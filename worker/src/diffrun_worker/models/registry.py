@@ -8,9 +8,16 @@ from torch import nn
 
 from diffrun_contracts.params.train import ModelName
 from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.models.ddpm64 import DDPMUNet64
+from diffrun_worker.models.enhanced_unet64 import EnhancedUNet64
 from diffrun_worker.models.unet2d import build_unet2d
+from diffrun_worker.models.unet_cifar32 import UNetCifar32
 
-ARCHITECTURES: Mapping[ModelName, Any] = {}
+ARCHITECTURES: Mapping[ModelName, Any] = {
+    ModelName.DDPM_64: DDPMUNet64,
+    ModelName.UNET_CIFAR32: UNetCifar32,
+    ModelName.ENHANCED_UNET_64: EnhancedUNet64,
+}
 """The architectures whose size is fixed, by name; each is a ModelMixin of diffusers."""
 NETWORKS: Mapping[str, Any] = {
     "UNet2DModel": UNet2DModel,

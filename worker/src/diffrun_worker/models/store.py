@@ -79,7 +79,9 @@ def _switch(partial: Path, folder: Path) -> None:
 def _write(folder: Path, unet: Any, scheduler_config: Mapping[str, Any], classes: Sequence[str] | None) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in unet.state_dict().items()}
     save_file(tensors, folder / SINGLE_FILE, metadata={"format": "pt"})
-    unet.save_config(folder)
+    config = json.loads(unet.to_json_string())
+    config.pop("_name_or_path", None)  # where a network was once loaded from is nobody's business
+    _write_json(folder / "config.json", config)
     _write_json(folder / "scheduler_config.json", {"_diffusers_version": diffusers.__version__, **scheduler_config})
     if isinstance(unet, UNet2DModel):
         parts = {"scheduler": ["diffusers", scheduler_config["_class_name"]], "unet": ["diffusers", "UNet2DModel"]}
