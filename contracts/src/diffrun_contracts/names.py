@@ -14,7 +14,9 @@ SHORT_NAME = "dfr"
 LABEL_RUN = f"{GROUP}/run"
 LABEL_RUN_UID = f"{GROUP}/run-uid"
 LABEL_BLOCK = f"{GROUP}/block"
-LABEL_BLOCK_TYPE = f"{GROUP}/block-type"  # what a NetworkPolicy selects: only downloads reach the Hub
+LABEL_BLOCK_TYPE = f"{GROUP}/block-type"
+LABEL_EGRESS = f"{GROUP}/egress"  # what a NetworkPolicy selects: only what fetches something leaves the cluster
+EGRESS_HUB = "hub"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "diffrun"
@@ -23,6 +25,7 @@ LABEL_KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 # Pod annotations that the worker reads through a downward-API volume.
 ANNOTATION_TASK = f"{GROUP}/task"
 ANNOTATION_PAUSE = f"{GROUP}/pause"
+ANNOTATION_INDEX = "batch.kubernetes.io/job-completion-index"
 ANNOTATION_INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
 ANNOTATION_INDEX_IGNORED = "batch.kubernetes.io/job-index-ignored-failure-count"
 
@@ -44,8 +47,17 @@ ENV_POD_UID = "DIFFRUN_POD_UID"
 ENV_POD_NAME = "DIFFRUN_POD_NAME"
 ENV_GPUS = "DIFFRUN_GPUS"
 ENV_SHARD = "JOB_COMPLETION_INDEX"
+ENV_ALLOW_USER_CODE = "DIFFRUN_ALLOW_USER_CODE"  # 1 where the installation lets a run bring code of its own
 ENV_HF_ENDPOINT = "HF_ENDPOINT"
 ENV_HF_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name, not a token
+
+# Environment of pods that train together, as torchrun sets it: what torch.distributed's `env://` reads.
+ENV_MASTER_ADDR = "MASTER_ADDR"
+ENV_MASTER_PORT = "MASTER_PORT"
+ENV_WORLD_SIZE = "WORLD_SIZE"
+ENV_RANK = "RANK"
+ENV_LOCAL_RANK = "LOCAL_RANK"
+MASTER_PORT = 29500
 
 # A worker's exit codes. 64 and 75 are EX_USAGE and EX_TEMPFAIL of sysexits.h; 143 is 128 + SIGTERM.
 EXIT_DONE = 0
@@ -80,6 +92,14 @@ def job_name(run: str, block: str, uid: str, attempt: int) -> str:
     digest = hashlib.sha256(f"{run}/{block}".encode()).hexdigest()[:8]
     head = f"{run}-{block}"[: MAX_JOB_NAME - len(tail) - len(digest) - 2].rstrip("-")
     return f"{head}-{digest}-{tail}"
+
+
+def peers_name(uid: str, block: str) -> str:
+    """The Service, and the NetworkPolicy, by which the pods of one block find and reach each other.
+
+    It begins with a letter, as a Service's name must and a run's need not, and fits 63 characters.
+    """
+    return f"peers-{uid.replace('-', '')[:8]}-{block}"
 
 
 def events_key(uid: str) -> str:

@@ -131,6 +131,16 @@ class Block(Execution):
     """Split the block's work over this many pods of one Indexed Job."""
 
     @property
+    def workers(self) -> int:
+        """How many pods work together, so that none of them can be replaced alone; 1 but for training."""
+        return self.train.workers if self.train is not None else 1
+
+    @property
+    def pods(self) -> int:
+        """How many pods the block's Job has: one for each shard, or the workers that train together."""
+        return max(self.shards, self.workers)
+
+    @property
     def type(self) -> str:
         """The block type's field name, for example `generatePreview`."""
         return self._chosen()[0][0]

@@ -75,8 +75,10 @@ class BlockStatus(Model):
     """Why, in one word."""
     message: Message | None = None
     """Why, in a sentence."""
-    attempt: int = Field(default=0, ge=0, le=100)
+    attempt: int = Field(default=0, ge=0, le=2000)
     """How many Jobs have been started for the block."""
+    disruptions: int = Field(default=0, ge=0, le=2000)
+    """Attempts among them that an eviction, a drain or a preemption ended: they cost no retry."""
     job_ref: JobRef | None = None
     """The current attempt's Job."""
     start_time: datetime | None = None

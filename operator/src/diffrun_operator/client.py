@@ -27,6 +27,8 @@ RUNS = f"/apis/{names.API_VERSION}"
 JOBS = "/apis/batch/v1"
 PODS = "/api/v1"
 EVENTS = "/apis/events.k8s.io/v1"
+COMPANIONS = {"Service": ("/api/v1", "services"), "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies")}
+"""API and plural of what stands beside the Jobs, by kind."""
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 PAGE = 500
 """Objects in one page of a listing."""
@@ -85,6 +87,17 @@ class KubeClient:
             "preconditions": {"uid": uid, "resourceVersion": version},
         }
         await self._request("DELETE", "jobs", _path(JOBS, namespace, "jobs", name), body=options)
+
+    async def get_companion(self, kind: str, namespace: str, name: str) -> Raw:
+        """A Service or NetworkPolicy as it is now."""
+        root, plural = COMPANIONS[kind]
+        return await self._request("GET", plural, _path(root, namespace, plural, name))
+
+    async def create_companion(self, namespace: str, manifest: Raw) -> None:
+        """Create a Service or NetworkPolicy; AlreadyExistsError where the name is taken."""
+        root, plural = COMPANIONS[manifest["kind"]]
+        params = {"fieldValidation": "Strict"}
+        await self._request("POST", plural, _path(root, namespace, plural), body=manifest, params=params)
 
     async def annotate_pod(self, namespace: str, name: str, annotations: Mapping[str, str]) -> Raw:
         """Set annotations of a pod."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from diffrun_contracts import names
 from diffrun_contracts.status import APPROVER_FIELDS, DiffusionRunStatus
-from diffrun_operator import errors
+from diffrun_operator import errors, peers
 from diffrun_operator.client import KubeClient
 from diffrun_operator.jobs import build_job
 from diffrun_operator.model import AnnotatePod, CreateJob, Decision, DeleteJob, EmitEvent, Run
@@ -31,6 +31,10 @@ MAX_NOTE = 1024
 
 class StaleError(Exception):
     """The run has changed since it was observed: nothing was done, observe again."""
+
+
+class _TakenError(Exception):
+    """Something foreign holds the name of what a Job needs beside it."""
 
 
 @dataclass(slots=True)
@@ -116,9 +120,13 @@ class Executor:
 
     async def _create(self, run: Run, action: CreateJob, outcome: Outcome) -> None:
         try:
+            for companion in peers.companions(run, action.block, self._settings):
+                await self._ensure(run, companion)
             job = await self._client.create_job(run.namespace, build_job(run, action, self._settings))
         except errors.AlreadyExistsError:
             await self._adopt(run, action, outcome)
+        except _TakenError as taken:
+            outcome.refusals[action.name] = str(taken)
         except errors.NotFoundError:
             logger.info("namespace %s is gone, and run %s with it", run.namespace, run.name)
         except errors.ForbiddenError as error:
@@ -133,6 +141,23 @@ class Executor:
         else:
             outcome.jobs.append(job)
             outcome.created.append((action, self._monotonic()))
+
+    async def _ensure(self, run: Run, manifest: Raw) -> None:
+        """Make what a Job stands on, or find it made by an earlier self. Raises _TakenError where it is another's."""
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        try:
+            await self._client.create_companion(run.namespace, manifest)
+        except errors.AlreadyExistsError:
+            try:
+                there = await self._client.get_companion(kind, run.namespace, name)
+            except errors.NotFoundError as error:
+                raise errors.TransientError(f"{kind} {name} vanished while it was looked at") from error
+            if controller_uid(there) != run.uid:
+                raise _TakenError(
+                    f"it needs the {kind} {name}, which exists and is not this run's: delete or rename that one"
+                ) from None
+            if "deletionTimestamp" in there["metadata"]:
+                raise errors.TransientError(f"{kind} {name} is still being deleted") from None
 
     async def _adopt(self, run: Run, action: CreateJob, outcome: Outcome) -> None:
         """The name is taken: by an earlier self whose answer was lost, or by somebody else."""

@@ -8,9 +8,10 @@ import json
 from typing import Any, TypeVar
 
 from diffrun_contracts import names
-from diffrun_contracts.params import COMPUTING_TYPES, Custom, SecretKeyRef
+from diffrun_contracts.params import COMPUTING_TYPES, Custom
 from diffrun_contracts.spec import Block, Execution, ResourceList, Resources
 from diffrun_contracts.task import BlockTask, Dependency, RunRef
+from diffrun_operator import hub, peers
 from diffrun_operator.model import CreateJob, Run
 from diffrun_operator.settings import Settings
 
@@ -48,21 +49,18 @@ def build_job(run: Run, action: CreateJob, settings: Settings) -> Manifest:
             "name": action.name,
             "namespace": run.namespace,
             "labels": labels | ({names.LABEL_KUEUE_QUEUE: queue} if queue else {}),
-            "ownerReferences": [_owner(run)],
+            "ownerReferences": [peers.owner(run)],
         },
         "spec": {
             "completionMode": "Indexed",
-            "completions": block.shards,
-            "parallelism": block.shards,
-            "backoffLimitPerIndex": retries,
-            "maxFailedIndexes": 0,
-            "backoffLimit": _NO_LIMIT,
+            "completions": block.pods,
+            "parallelism": block.pods,
+            **_failure_limits(block, retries),
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {"rules": _failure_rules()},
             **({"suspend": True} if queue else {}),
             "template": {
                 "metadata": {"labels": labels, "annotations": _annotations(run, action, settings)},
-                "spec": _pod_spec(block, defaults, settings),
+                "spec": _pod_spec(run, action, settings),
             },
         },
     }
@@ -82,7 +80,7 @@ def build_task(run: Run, action: CreateJob) -> BlockTask:
         type=block_type,
         params=params,
         attempt=action.attempt,
-        shards=block.shards,
+        shards=block.pods,
         seed=run.spec.seed if run.spec else 0,
         dependencies=tuple(Dependency(block=name, attempt=attempt) for name, attempt in action.dependencies),
     )
@@ -134,21 +132,28 @@ def _labels(run: Run, action: CreateJob) -> dict[str, str]:
         names.LABEL_BLOCK: action.block.name,
         names.LABEL_BLOCK_TYPE: action.block.type,
         names.LABEL_ATTEMPT: str(action.attempt),
+        **({names.LABEL_EGRESS: names.EGRESS_HUB} if hub.leaves_the_cluster(action.block) else {}),
     }
 
 
-def _owner(run: Run) -> Manifest:
-    """Without blockOwnerDeletion, which would ask for the right to update the run's finalizers."""
-    return {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": run.name, "uid": run.uid, "controller": True}
+def _failure_limits(block: Block, retries: int | None) -> Manifest:
+    """What the Job controller does about a failed pod.
 
-
-def _failure_rules() -> list[Manifest]:
-    """The first rule that matches decides: a user error stays one even on a node that is being drained."""
+    A pod that works alone is replaced, `retries` times for its index, and a disruption costs none. Of pods that work
+    together the first failure, whatever it is, fails the Job: the operator starts all of them again. The first rule
+    that matches decides, so that a user error stays one even on a node that is being drained.
+    """
     permanent = {"containerName": names.CONTAINER, "operator": "In", "values": [names.EXIT_PERMANENT]}
-    return [
-        {"action": "FailJob", "onExitCodes": permanent},
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-    ]
+    rules: list[Manifest] = [{"action": "FailJob", "onExitCodes": permanent}]
+    if block.workers > 1:
+        return {"backoffLimit": 0, "podFailurePolicy": {"rules": rules}}
+    rules.append({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]})
+    return {
+        "backoffLimitPerIndex": retries,
+        "maxFailedIndexes": 0,
+        "backoffLimit": _NO_LIMIT,
+        "podFailurePolicy": {"rules": rules},
+    }
 
 
 def _annotations(run: Run, action: CreateJob, settings: Settings) -> dict[str, str]:
@@ -163,8 +168,9 @@ def _annotations(run: Run, action: CreateJob, settings: Settings) -> dict[str, s
     }
 
 
-def _pod_spec(block: Block, defaults: Execution, settings: Settings) -> Manifest:
-    worker = settings.worker
+def _pod_spec(run: Run, action: CreateJob, settings: Settings) -> Manifest:
+    block, worker = action.block, settings.worker
+    defaults = (run.spec.defaults if run.spec else None) or Execution()
     gpu_count = gpus(block, defaults, worker.gpus)
     shared_memory = _first(block.shared_memory, defaults.shared_memory, worker.shared_memory)
     pull_secrets = [*worker.image_pull_secrets, *(defaults.image_pull_secrets or ()), *(block.image_pull_secrets or ())]
@@ -177,14 +183,17 @@ def _pod_spec(block: Block, defaults: Execution, settings: Settings) -> Manifest
         "nodeSelector": {**worker.node_selector, **(defaults.node_selector or {}), **(block.node_selector or {})},
         "tolerations": _tolerations(block, defaults, settings, gpu_count),
         "imagePullSecrets": [{"name": name} for name in dict.fromkeys(pull_secrets)],
+        "subdomain": names.peers_name(run.uid, block.name) if block.workers > 1 else None,
     }
+    container = _container(block, defaults, settings, gpu_count, shared_memory)
+    container["env"] += peers.environment(run, action)
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": worker.termination_grace_seconds,
         "securityContext": _pod_security(worker.user),
-        "containers": [_container(block, defaults, settings, gpu_count, shared_memory)],
+        "containers": [container],
         "volumes": _volumes(settings, shared_memory),
         **{key: value for key, value in optional.items() if value},
     }
@@ -252,13 +261,14 @@ def _env(block: Block, settings: Settings, gpu_count: int) -> list[Manifest]:
         "TRITON_CACHE_DIR": f"{CACHE_DIR}/triton",
         "CUDA_CACHE_PATH": f"{CACHE_DIR}/cuda",
         **({names.ENV_HF_ENDPOINT: settings.hub.endpoint} if settings.hub.endpoint else {}),
+        **({names.ENV_ALLOW_USER_CODE: "1"} if settings.worker.allow_user_code and block.infer else {}),
     }
     return [
         *({"name": name, "value": value} for name, value in plain.items()),
         _field_env(names.ENV_POD_NAME, "metadata.name"),
         _field_env(names.ENV_POD_UID, "metadata.uid"),
         *_redis_env(settings),
-        *_token_env(block, settings),
+        *hub.token_env(block, settings),
     ]
 
 
@@ -266,27 +276,13 @@ def _field_env(name: str, path: str) -> Manifest:
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
 
-def _secret_env(name: str, secret: str, key: str, *, optional: bool) -> Manifest:
-    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": optional}}}
-
-
 def _redis_env(settings: Settings) -> list[Manifest]:
     """The Secret is optional: a worker without Redis still does its work and writes its files."""
     worker = settings.worker
     if worker.redis_secret:
-        return [_secret_env(names.ENV_REDIS_URL, worker.redis_secret.name, worker.redis_secret.key, optional=True)]
+        secret = {"name": worker.redis_secret.name, "key": worker.redis_secret.key, "optional": True}
+        return [{"name": names.ENV_REDIS_URL, "valueFrom": {"secretKeyRef": secret}}]
     return [{"name": names.ENV_REDIS_URL, "value": worker.redis_url}] if worker.redis_url else []
-
-
-def _token_env(block: Block, settings: Settings) -> list[Manifest]:
-    """Only a download gets the Hub's token. One that the block names must exist; the installation's need not."""
-    download = block.download_checkpoint
-    if download is None:
-        return []
-    if isinstance(download.token_secret, SecretKeyRef):
-        return [_secret_env(names.ENV_HF_TOKEN, download.token_secret.name, download.token_secret.key, optional=False)]
-    default = settings.hub.token_secret
-    return [_secret_env(names.ENV_HF_TOKEN, default.name, default.key, optional=True)] if default else []
 
 
 def _volumes(settings: Settings, shared_memory: str | None) -> list[Manifest]:

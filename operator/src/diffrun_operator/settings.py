@@ -201,6 +201,10 @@ class Worker(_Group):
     """The workers' Redis URL where it holds no secret. Neither set: workers only write files."""
     env: dict[str, str] = Field(default_factory=dict)
     """Further environment variables of every worker, for example a proxy."""
+    allow_user_code: bool = False
+    """Let `infer` blocks run Python files that a run names (`force_user_custom`, `drift_user_custom`)."""
+    fenced: bool = False
+    """Whether NetworkPolicies fence the workers in: those that train together then get one that lets them meet."""
 
 
 class Hub(_Group):

@@ -31,6 +31,15 @@ class BetaSchedule(StrEnum):
     COSINE = "squaredcos_cap_v2"
 
 
+class TimestepSampling(StrEnum):
+    """How the timesteps of a batch are drawn."""
+
+    UNIFORM = "uniform"
+    """Independently of each other."""
+    STRATIFIED = "stratified"
+    """One from each of as many equal parts as there are images: the same mean, less variance."""
+
+
 class LearningRateSchedule(StrEnum):
     """What the learning rate does after its warm-up."""
 
@@ -94,6 +103,8 @@ class Diffusion(Model):
     """β_K. 0.02 by default."""
     min_snr_gamma: float | None = Field(default=None, gt=0, le=1000)
     """γ of the Min-SNR weighting (Hang et al. 2023); unset for the plain mean squared error."""
+    timestep_sampling: TimestepSampling | None = None
+    """Uniform by default."""
 
 
 class Optimizer(Model):

@@ -2,6 +2,7 @@
 
 from diffrun_contracts import names
 from diffrun_contracts.reasons import BlockReason
+from diffrun_contracts.spec import Block
 from diffrun_operator.model import ObservedJob, ObservedPod, PodPhase
 
 _FINAL = (BlockReason.USER_ERROR, BlockReason.OOM_KILLED, BlockReason.EVICTED)
@@ -11,21 +12,17 @@ POD_FAILURE_POLICY = "PodFailurePolicy"
 """The Failed condition's reason where a pod's permanent exit code ended the Job."""
 
 
-def classify(job: ObservedJob, pods: list[ObservedPod], retries: int) -> tuple[BlockReason, str]:
+def classify(block: Block, job: ObservedJob, pods: list[ObservedPod]) -> tuple[BlockReason, str]:
     """Reason and message of a block whose Job has failed; `pods` are the Job's, oldest first."""
     failed = [pod for pod in pods if pod.phase is PodPhase.FAILED]
-    culprit = _culprit(failed)
+    culprit = _culprit(failed) if block.workers == 1 else _first_culprit(failed)
     if culprit is None:
         if job.failure_reason == POD_FAILURE_POLICY:
             message = f"a worker of Job {job.name} ended with the permanent exit code {names.EXIT_PERMANENT}; "
             return BlockReason.USER_ERROR, message + "its message is gone with its pod"
         why = f" ({job.failure_reason})" if job.failure_reason else ""
         return BlockReason.WORKER_FAILED, f"Job {job.name} failed{why}; none of its failed pods is left to say why"
-    reason = trouble(culprit)
-    message = explain(culprit)
-    if reason is BlockReason.WORKER_FAILED:
-        message = f"{message} (retries used up: {retries})"
-    return reason, message
+    return trouble(culprit), explain(culprit)
 
 
 def oom_killed(pods: list[ObservedPod]) -> ObservedPod | None:
@@ -51,9 +48,28 @@ def _culprit(failed: list[ObservedPod]) -> ObservedPod | None:
     When one shard fails for good the Job controller terminates its siblings, which then fail later
     and for no reason of their own.
     """
-    for reason in (BlockReason.USER_ERROR, BlockReason.OOM_KILLED):
+    by_themselves = [pod for pod in failed if not pod.terminating] or failed
+    return _telling(failed, BlockReason.USER_ERROR, BlockReason.OOM_KILLED) or (
+        by_themselves[-1] if by_themselves else None
+    )
+
+
+def _first_culprit(failed: list[ObservedPod]) -> ObservedPod | None:
+    """Of pods that work together, the one whose failure the others' failures follow from.
+
+    They lose their peer and fail within moments, so that the first is asked and not the newest; and a pod that was
+    disrupted is the cause even where a peer has fallen before it was gone.
+    """
+    by_themselves = [pod for pod in failed if not pod.terminating] or failed
+    return _telling(failed, BlockReason.USER_ERROR, BlockReason.OOM_KILLED, BlockReason.EVICTED) or (
+        by_themselves[0] if by_themselves else None
+    )
+
+
+def _telling(failed: list[ObservedPod], *reasons: BlockReason) -> ObservedPod | None:
+    """The newest pod that failed for the first of the reasons that any of them failed for."""
+    for reason in reasons:
         told = [pod for pod in failed if pod.trouble is reason]
         if told:
             return told[-1]
-    by_themselves = [pod for pod in failed if not pod.terminating] or failed
-    return by_themselves[-1] if by_themselves else None
+    return None

@@ -10,8 +10,8 @@ import json
 from diffrun_contracts import names
 from diffrun_contracts.reasons import BlockReason
 from diffrun_contracts.spec import Block
-from diffrun_contracts.status import BlockState, BlockStatus, JobRef, Progress, Scalar
-from diffrun_operator.decide import failures, phases
+from diffrun_contracts.status import BlockState, JobRef, Progress, Scalar
+from diffrun_operator.decide import failures, phases, restarts
 from diffrun_operator.decide.draft import Draft, retries
 from diffrun_operator.model import JobPhase, ObservedJob, ObservedPod, PodPhase
 
@@ -86,21 +86,20 @@ def _phase(job: ObservedJob) -> JobPhase:
 def _lose(draft: Draft, block: Block) -> None:
     """The Job is gone and its outcome unknown: a new attempt under a new name, or the end."""
     entry, ref = draft.blocks[block.name], draft.ref(block.name)
-    allowed = retries(draft.spec, block, draft.policy)
     message = f"Job {ref.name} of attempt {entry.attempt} disappeared before its outcome was seen"
-    if entry.attempt > allowed:
-        draft.end(block.name, BlockState.FAILED, BlockReason.LOST, f"{message} (retries used up: {allowed})")
-        return
-    attempt = entry.attempt + 1
-    name = names.job_name(draft.run.name, block.name, draft.run.uid, attempt)
-    fresh = BlockStatus(name=block.name, attempt=attempt, job_ref=JobRef(name=name), reason=BlockReason.STARTING)
-    draft.blocks[block.name] = fresh
-    draft.update(block.name, message=message)
+    if restarts.attempts_left(draft, block):
+        restarts.start_again(draft, block, message)
+    else:
+        draft.end(block.name, BlockState.FAILED, BlockReason.LOST, message + _used_up(draft, block))
+
+
+def _used_up(draft: Draft, block: Block) -> str:
+    return f" (retries used up: {retries(draft.spec, block, draft.policy)})"
 
 
 def _finish(draft: Draft, block: Block, job: ObservedJob, phase: JobPhase) -> None:
     pods = draft.pods_of(block.name)
-    wait = _pods_lag(draft, job, pods, phase)
+    wait = _pods_lag(draft, block, job, phase)
     if wait is not None:
         draft.wake(wait)
         return
@@ -108,7 +107,11 @@ def _finish(draft: Draft, block: Block, job: ObservedJob, phase: JobPhase) -> No
     if started is None:
         started = min((pod.started_at for pod in pods if pod.started_at is not None), default=None)
     if phase is JobPhase.FAILED:
-        reason, message = failures.classify(job, pods, retries(draft.spec, block, draft.policy))
+        reason, message = failures.classify(block, job, pods)
+        if restarts.failed_together(draft, block, reason, message):
+            return
+        if reason is BlockReason.WORKER_FAILED:
+            message += _used_up(draft, block)
         draft.end(block.name, BlockState.FAILED, reason, message, at=job.finished_at, start_time=started)
         return
     made = draft.blocks[block.name].progress
@@ -123,15 +126,18 @@ def _finish(draft: Draft, block: Block, job: ObservedJob, phase: JobPhase) -> No
     )
 
 
-def _pods_lag(draft: Draft, job: ObservedJob, pods: list[ObservedPod], phase: JobPhase) -> float | None:
+def _pods_lag(draft: Draft, block: Block, job: ObservedJob, phase: JobPhase) -> float | None:
     """Seconds to wait for pods that are seen alive although their Job has ended; None for no wait.
 
     Jobs and pods come by separate watches. Outputs, the preview's digest and the error's message
     are worth the moment; a pod that is never seen to end (its node is gone) is not worth more.
     """
+    pods = draft.pods_of(block.name)
     live = {pod.shard for pod in pods if pod.phase in (PodPhase.PENDING, PodPhase.RUNNING)}
     if phase is JobPhase.COMPLETE:
         behind = bool(live - {pod.shard for pod in pods if pod.phase is PodPhase.SUCCEEDED})
+    elif block.workers > 1:
+        behind = bool(live)  # of pods that fail together, the first word heard need not be the cause
     else:
         behind = bool(live) and not any(pod.phase is PodPhase.FAILED for pod in pods)
     if not behind or job.finished_at is None:

@@ -51,13 +51,13 @@ def _reason(
     if any(pod.phase is PodPhase.RUNNING for pod in pods):
         failed = _being_replaced(pods)
         if failed is not None:
-            return BlockReason.RETRYING, _retrying(failed)
+            return BlockReason.RETRYING, _retrying(block, failed)
         return BlockReason.RUNNING, None if waiting is None else _partly(block, waiting)
     if waiting is not None and waiting.trouble is not None:
         return waiting.trouble, waiting.trouble_message or f"pod {waiting.name} cannot start"
     failed = _being_replaced(pods)
     if failed is not None:
-        return BlockReason.RETRYING, _retrying(failed)
+        return BlockReason.RETRYING, _retrying(block, failed)
     if any(pod.phase is PodPhase.SUCCEEDED for pod in pods):
         return BlockReason.RUNNING, None
     return BlockReason.STARTING, None
@@ -76,9 +76,11 @@ def _being_replaced(pods: list[ObservedPod]) -> ObservedPod | None:
     return failed[-1] if failed else None
 
 
-def _retrying(pod: ObservedPod) -> str:
+def _retrying(block: Block, pod: ObservedPod) -> str:
+    if block.workers > 1:
+        return f"pod {pod.name} failed, and the workers that train with it end: {failures.explain(pod)}"
     return f"pod {pod.name} is being replaced: {failures.explain(pod)}"
 
 
 def _partly(block: Block, pod: ObservedPod) -> str:
-    return f"shard {pod.shard} of {block.shards} waits ({pod.trouble}): {pod.trouble_message or pod.name}"
+    return f"shard {pod.shard} of {block.pods} waits ({pod.trouble}): {pod.trouble_message or pod.name}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from diffrun_contracts import names
-from diffrun_contracts.params import SHARDABLE_TYPES, SamplerName
+from diffrun_contracts.params import SHARDABLE_TYPES, Sampler, SamplerName
 from diffrun_contracts.reasons import SpecReason
 from diffrun_contracts.spec import Block, DiffusionRunSpec, Execution
 from diffrun_operator.decide import graph
@@ -105,14 +105,24 @@ def _annotations(path: str, execution: Execution) -> Iterator[Problem]:
 
 def _shards(path: str, block: Block) -> Iterator[Problem]:
     if block.shards > 1 and block.type not in SHARDABLE_TYPES:
-        yield _invalid(f"{path}.shards", f"{block.type} cannot be split; got {block.shards}, use 1")
+        remedy = "use 1, and train.workers for pods that train together" if block.train is not None else "use 1"
+        yield _invalid(f"{path}.shards", f"{block.type} cannot be split; got {block.shards}, {remedy}")
 
 
 def _eta(path: str, block: Block) -> Iterator[Problem]:
-    params = block.generate_preview or block.generate_full
-    if params is not None and params.sampler.eta != 0 and params.sampler.name is not SamplerName.DDIM:
-        message = f"η belongs to DDIM; with {params.sampler.name.value} it must be 0; got {params.sampler.eta:g}"
-        yield _invalid(f"{path}.{block.type}.sampler.eta", message)
+    field, sampler = _sampler(block)
+    if sampler is not None and sampler.eta != 0 and sampler.name is not SamplerName.DDIM:
+        message = f"η belongs to DDIM; with {sampler.name.value} it must be 0; got {sampler.eta:g}"
+        yield _invalid(f"{path}.{block.type}.{field}.eta", message)
+
+
+def _sampler(block: Block) -> tuple[str, Sampler | None]:
+    """The block's sampler and its path below the block type."""
+    if block.train is not None:
+        grid = block.train.sample_grid
+        return "sampleGrid.sampler", grid.sampler if grid is not None else None
+    params = block.generate_preview or block.generate_full or block.evaluate or block.diagnose or block.infer
+    return "sampler", params.sampler if params is not None else None
 
 
 def _seed_offset(path: str, block: Block, spec: DiffusionRunSpec) -> Iterator[Problem]:

@@ -5,10 +5,11 @@ import itertools
 from datetime import datetime
 
 import pytest
-from decide_machine import DecisionMachine
+from decide_machine import TOGETHER, DecisionMachine
 from decide_simulation import BrokenPromiseError, Decide
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from diffrun_contracts.status import BlockState, BlockStatus
 from diffrun_operator.decide import decide
@@ -115,6 +116,32 @@ def no_ledger() -> Decide:
     return buggy
 
 
+def forgiven_for_ever() -> Decide:
+    """Forgives every eviction: a training that is preempted again and again would never end."""
+
+    def buggy(run: Run, observed: Observed, now: datetime, policy: Policy) -> Decision:
+        generous = dataclasses.replace(policy, max_ignored_disruptions=1000)
+        return decide(run, observed, now, generous)
+
+    return buggy
+
+
+def first_failure_is_final() -> Decide:
+    """Takes the Failed of a Job whose pods work together for the block's end, as it is for all other Jobs."""
+
+    def buggy(run: Run, observed: Observed, now: datetime, policy: Policy) -> Decision:
+        assert run.spec is not None
+        alone = [
+            block.model_copy(update={"train": block.train and block.train.model_copy(update={"workers": 1})})
+            for block in run.spec.blocks
+        ]
+        return decide(
+            dataclasses.replace(run, spec=run.spec.model_copy(update={"blocks": alone})), observed, now, policy
+        )
+
+    return buggy
+
+
 @pytest.mark.parametrize(
     ("plant", "caught_as"),
     [
@@ -130,8 +157,30 @@ def test_a_planted_bug_makes_the_state_machine_fail(plant, caught_as: str) -> No
     class Buggy(DecisionMachine):
         decide = staticmethod(plant())
 
+    expect_failure(Buggy, caught_as)
+
+
+@pytest.mark.parametrize(
+    ("plant", "caught_as"),
+    [
+        pytest.param(forgiven_for_ever, "disruptions are forgiven", id="disruptions without an end"),
+        pytest.param(first_failure_is_final, "with their retries used up", id="no restart as a whole"),
+    ],
+)
+def test_a_planted_bug_about_pods_that_work_together_is_found_among_them(plant, caught_as: str) -> None:
+    class Buggy(DecisionMachine):
+        decide = staticmethod(plant())
+
+        @initialize(name=st.just(TOGETHER), pause=st.just(False))
+        def apply(self, name: str, pause: bool) -> None:
+            self.begin(name, pause=pause)
+
+    expect_failure(Buggy, caught_as)
+
+
+def expect_failure(machine: type[DecisionMachine], caught_as: str) -> None:
     with pytest.raises(BrokenPromiseError, match=caught_as):
-        run_state_machine_as_test(Buggy, settings=SEARCH)
+        run_state_machine_as_test(machine, settings=SEARCH)
 
 
 def test_the_same_search_passes_where_no_bug_is_planted() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from diffrun_contracts import names
+from diffrun_contracts.params import BLOCK_TYPES
 from diffrun_contracts.reasons import ConditionType, EventReason
 from diffrun_contracts.spec import DiffusionRunSpec
 from diffrun_contracts.status import BlockStatus, Condition, DiffusionRunStatus, GateDecision
@@ -34,7 +35,7 @@ CUSTOM = {"custom": {"type": "noop"}}
 
 def block(name: str, **fields: Any) -> dict[str, Any]:
     """A block of a type that needs nothing; `fields` in the wire's camelCase."""
-    chosen = {} if {"downloadCheckpoint", "generatePreview", "generateFull", "custom"} & fields.keys() else CUSTOM
+    chosen = {} if BLOCK_TYPES.keys() & fields.keys() else CUSTOM
     return {"name": name, **chosen, **fields}
 
 

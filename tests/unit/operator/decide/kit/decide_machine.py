@@ -14,6 +14,7 @@ from diffrun_operator.decide import decide
 from diffrun_operator.model import JobPhase, ObservedJob, PodPhase
 
 GATE = {"prompt": "Go on?"}
+TOGETHER = "workers that train together"
 SPECS: dict[str, DiffusionRunSpec] = {
     "one": spec(block("a", retries=0)),
     "line with a gate": spec(block("a"), block("b", gate=GATE, retries=1), block("c", shards=2)),
@@ -30,6 +31,7 @@ SPECS: dict[str, DiffusionRunSpec] = {
         block("c", activeDeadlineSeconds=40, dependsOn=["b"]),
         block("d", dependsOn=["a"]),
     ),
+    TOGETHER: spec(block("a", train={"preset": "digits", "workers": 2}, retries=1), block("b", shards=2)),
 }
 INVALID = spec(block("a", dependsOn=["nobody"]))
 WHICH = st.integers(0, 1)
@@ -43,6 +45,9 @@ class DecisionMachine(RuleBasedStateMachine):
 
     @initialize(name=st.sampled_from(sorted(SPECS)), pause=st.booleans())
     def apply(self, name: str, pause: bool) -> None:
+        self.begin(name, pause=pause)
+
+    def begin(self, name: str, *, pause: bool) -> None:
         self.cluster = Cluster.of(SPECS[name].model_copy(update={"pause": pause}))
         self.valid = self.cluster.run.spec
         self.operators = [Operator(self.cluster, type(self).decide) for _ in range(2)]
@@ -83,7 +88,7 @@ class DecisionMachine(RuleBasedStateMachine):
     def pods_run(self, pick: int) -> None:
         jobs = self.owned(JobPhase.ACTIVE)
         chosen = jobs[pick % len(jobs)]
-        self.cluster.start_pod(chosen.name, pick % self.cluster.block(chosen.block).shards)
+        self.cluster.start_pod(chosen.name, pick % self.cluster.block(chosen.block).pods)
 
     @precondition(lambda self: self.owned(JobPhase.ACTIVE))
     @rule(pick=PICK)
@@ -113,6 +118,21 @@ class DecisionMachine(RuleBasedStateMachine):
             self.cluster.end_pods(name, PodPhase.FAILED, trouble)
         else:
             self.cluster.fail_job(name, trouble)
+
+    def together(self) -> list[ObservedJob]:
+        """Jobs whose first failed pod ends them."""
+        return [job for job in self.owned(JobPhase.ACTIVE) if self.cluster.block(job.block).workers > 1]
+
+    @precondition(lambda self: self.together())
+    @rule(trouble=st.sampled_from([BlockReason.WORKER_FAILED, BlockReason.EVICTED]), times=st.integers(0, 3))
+    def a_worker_is_lost_and_the_others_with_it(self, trouble: BlockReason, times: int) -> None:
+        """Again and again, as on nodes that are preempted; 0 times: once, and nobody looks."""
+        self.cluster.fail_job(self.together()[0].name, trouble)
+        for left in reversed(range(times)):
+            self.operators[0].catch_up()
+            self.operators[0].reconcile()
+            if left and self.together():
+                self.cluster.fail_job(self.together()[0].name, trouble)
 
     @precondition(lambda self: self.cluster.jobs)
     @rule(pick=PICK, slowly=st.booleans())

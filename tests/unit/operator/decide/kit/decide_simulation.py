@@ -34,7 +34,7 @@ from diffrun_operator.model import (
 
 Decide = Callable[[Run, Observed, datetime, Policy], Decision]
 LIVE = (JobPhase.ACTIVE, JobPhase.SUSPENDED)
-RETRIES = 2
+POLICY = Policy(retries=2, max_ignored_disruptions=1)
 
 
 class BrokenPromiseError(AssertionError):
@@ -61,6 +61,8 @@ class Cluster:
     guarded: bool = True
     completed: set[str] = field(default_factory=set)
     """Blocks of which some Job has truly completed."""
+    evicted: list[str] = field(default_factory=list)
+    """A block's name for each of its Jobs that a disruption has truly ended."""
     approved: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
     uids: itertools.count = field(default_factory=itertools.count)
@@ -72,6 +74,10 @@ class Cluster:
     def block(self, name: str) -> Block:
         assert self.run.spec is not None
         return next(block for block in self.run.spec.blocks if block.name == name)
+
+    def retries(self, name: str) -> int:
+        own = self.block(name).retries
+        return POLICY.retries if own is None else own
 
     def touch(self, **changes: object) -> None:
         version = str(int(self.run.resource_version) + 1)
@@ -103,6 +109,11 @@ class Cluster:
         for entry in new.blocks:
             if entry.state is BlockState.SUCCEEDED:
                 require(entry.name in self.completed, "a block succeeds only where its Job has completed")
+            if entry.reason is BlockReason.WORKER_FAILED and self.block(entry.name).workers > 1:
+                spent = entry.attempt - self.evicted.count(entry.name)
+                require(
+                    spent > self.retries(entry.name), "pods that work together fail only with their retries used up"
+                )
         for name, gate in old.gates.items():
             after_gate = new.gates.get(name)
             require(after_gate is not None, "no gate vanishes")
@@ -134,8 +145,9 @@ class Cluster:
         require(entry.job_ref is not None and entry.job_ref.uid is None, "a Job that was seen is never made again")
         live = [job.name for job in self.jobs.values() if job.owned and job.block == name and job.phase in LIVE]
         require(not live, f"one live Job a block; {live} lives, {action.name} is made")
-        retries = self.block(name).retries
-        require(action.attempt <= (RETRIES if retries is None else retries) + 1, "attempts are bounded")
+        evictions = self.evicted.count(name)
+        require(action.attempt <= self.retries(name) + 1 + evictions, "attempts are bounded")
+        require(evictions <= POLICY.max_ignored_disruptions, "disruptions are forgiven so often and no more")
         waits = graph.dependencies(self.run.spec)[name]
         require(tuple(block for block, _ in action.dependencies) == waits, "inputs come from the dependencies")
         for dependency in waits:
@@ -183,7 +195,7 @@ class Cluster:
                 self.pods[key] = dataclasses.replace(pod, **changes)
 
     def complete_job(self, name: str) -> None:
-        for shard in range(self.block(self.jobs[name].block).shards):
+        for shard in range(self.block(self.jobs[name].block).pods):
             self.start_pod(name, shard)
         self.end_pods(name, PodPhase.SUCCEEDED)
         self.completed.add(self.jobs[name].block)
@@ -191,6 +203,8 @@ class Cluster:
 
     def fail_job(self, name: str, trouble: BlockReason) -> None:
         self.start_pod(name, 0)
+        if trouble is BlockReason.EVICTED:
+            self.evicted.append(self.jobs[name].block)
         self.end_pods(name, PodPhase.FAILED, trouble)
         changes = {"phase": JobPhase.FAILED, "finished_at": self.now, "failure_reason": "FailedIndexes"}
         self.jobs[name] = dataclasses.replace(self.jobs[name], **changes)
@@ -272,7 +286,7 @@ class Operator:
     ) -> Decision:
         """Observe, decide, execute; dies after `crash_after` of its writes."""
         observed = self.observe(get_fails=get_fails)
-        decision = self.decide(self.run, observed, self.cluster.now, Policy(retries=RETRIES))
+        decision = self.decide(self.run, observed, self.cluster.now, POLICY)
         self._check_decision(observed, decision)
         calls: list[Action | None] = [*decision.actions]
         # The status goes first; before a Job is made it is written even where it is the same, for its guard.
@@ -306,7 +320,7 @@ class Operator:
                     self.cluster.pods[action.name] = dataclasses.replace(pod, pause_annotated=action.pause)
 
     def _check_decision(self, observed: Observed, decision: Decision) -> None:
-        spec, now, policy = self.run.spec, self.cluster.now, Policy(retries=RETRIES)
+        spec, now, policy = self.run.spec, self.cluster.now, POLICY
         if spec is not None and (spec.pause or spec.cancel):
             made = [action for action in decision.actions if isinstance(action, CreateJob)]
             require(not made, "nothing is started in a paused or a cancelled run")
