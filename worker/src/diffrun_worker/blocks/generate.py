@@ -7,12 +7,12 @@ how many samples are denoised together.
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from diffrun_contracts import params as contract
 from diffrun_contracts.status import Scalar
 from diffrun_worker.block import BlockContext, Outputs
+from diffrun_worker.blocks.preparation import configure_torch, model_path_of
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.sampling.batching import run_batches, shard_indexes
 from diffrun_worker.sampling.images import PNG, EncodedImage, ImageWriter
@@ -20,7 +20,6 @@ from diffrun_worker.sampling.loader import Model, load_model
 from diffrun_worker.sampling.loop import denoise, generators_for
 from diffrun_worker.sampling.metrics import BatchMetrics, MetricPublisher
 from diffrun_worker.sampling.schedules import Schedule
-from diffrun_worker.sampling.threads import limit_threads
 
 SCHEMA_TYPE = "generated_sample"
 
@@ -54,8 +53,8 @@ def generate(params: Params, ctx: BlockContext, *, phase: str, first_seed: int) 
     Raises PermanentError: what `load_model` and `Schedule` raise, `MissingInput`, `CudaOutOfMemory`,
     `NonFiniteSample`.
     """
-    _configure_torch(ctx.device)
-    model_path = _model_path(params, ctx.inputs)
+    configure_torch(ctx.device)
+    model_path = model_path_of(params.model_path, ctx.inputs)
     model = load_model(ctx.workspace.path(model_path), ctx.device, params.dtype)
     schedule = Schedule(model.scheduler_config, params.sampler)
     indexes = shard_indexes(params.samples, ctx.shard.index, ctx.shard.count)
@@ -124,28 +123,6 @@ class ShardSampler:
         if done > self._furthest:
             self._furthest = done
             self._ctx.progress(done, self._total)
-
-
-def _configure_torch(device: str) -> None:
-    """What "same seed, same image" rests on: as many threads as cores, and float32 that means float32."""
-    if device == "cpu":
-        limit_threads()
-        return
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-
-
-def _model_path(params: Params, inputs: Mapping[str, Scalar]) -> str:
-    path = params.model_path or inputs.get("model_path")
-    if path is None:
-        raise PermanentError(
-            ErrorCode.MISSING_INPUT,
-            "modelPath: not set, and no block that this one depends on has an output model_path; "
-            "put a downloadCheckpoint block before it, or set modelPath to a folder of the workspace",
-        )
-    if not isinstance(path, str):
-        raise PermanentError(ErrorCode.MISSING_INPUT, f"model_path: the input must be a path; got {path!r}")
-    return path
 
 
 def _check_offset(params: contract.GenerateFull, inputs: Mapping[str, Scalar]) -> None:

@@ -47,10 +47,15 @@ class _HostBatch:
     arrival: Arrival
 
 
-def to_pixels(samples: Tensor) -> Tensor:
-    """[N, C, H, W] in [-1, 1] to [N, H, W, C] uint8, rounded as diffusers does."""
+def to_bytes(samples: Tensor) -> Tensor:
+    """[N, C, H, W] in [-1, 1] to uint8 of the same shape, rounded as diffusers does; what lies outside is clipped."""
     unit = (samples / 2 + 0.5).clamp(0, 1)
-    return (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return (unit * 255).round().to(torch.uint8)
+
+
+def to_pixels(samples: Tensor) -> Tensor:
+    """[N, C, H, W] in [-1, 1] to [N, H, W, C] uint8, as `to_bytes` rounds them."""
+    return to_bytes(samples).permute(0, 2, 3, 1).contiguous()
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> EncodedImage:
