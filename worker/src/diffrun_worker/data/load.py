@@ -14,6 +14,7 @@ from diffrun_worker.data.sources.base import Check, Progress, Request, Source
 from diffrun_worker.data.sources.cifar10 import read_cifar10
 from diffrun_worker.data.sources.digits import read_digits
 from diffrun_worker.data.sources.emnist import read_emnist
+from diffrun_worker.data.sources.hub import read_hub
 from diffrun_worker.data.sources.image_folder import read_image_folder
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.workspace import Workspace
@@ -23,6 +24,7 @@ SOURCES: Mapping[str, Source] = {
     "cifar10": read_cifar10,
     "emnist": read_emnist,
     "imageFolder": read_image_folder,
+    "hub": read_hub,
 }
 """By the field of `Dataset`."""
 
