@@ -13,11 +13,19 @@ from diffrun_worker.inference.config import (
     InferenceConfig,
     VideoConfig,
 )
+from diffrun_worker.inference.drifts import DRIFT_REGISTRY
+from diffrun_worker.inference.forces import FORCE_REGISTRY
+from diffrun_worker.inference.loading import build_scheduler, load_checkpoint, load_unet, newest_checkpoint
 from diffrun_worker.inference.loop import Generation, generate_batch, generate_sample
+from diffrun_worker.inference.presets import PRESET_REGISTRY
 from diffrun_worker.inference.result import FrameCallback, FrameData, SampleResult
+from diffrun_worker.inference.traits import declare
 from diffrun_worker.inference.user_code import UserCode
 
 __all__ = [
+    "DRIFT_REGISTRY",
+    "FORCE_REGISTRY",
+    "PRESET_REGISTRY",
     "CaptureConfig",
     "CheckpointInfo",
     "DriftConfig",
@@ -30,6 +38,11 @@ __all__ = [
     "SampleResult",
     "UserCode",
     "VideoConfig",
+    "build_scheduler",
+    "declare",
     "generate_batch",
     "generate_sample",
+    "load_checkpoint",
+    "load_unet",
+    "newest_checkpoint",
 ]

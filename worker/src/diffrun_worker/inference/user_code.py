@@ -1,12 +1,25 @@
-"""Where code of the user's own may come from, and whether it may run at all."""
+"""Code of the user's own: where it may come from, whether it may run at all, and whose fault its exceptions are."""
 
+import hashlib
+import importlib.util
 import os
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from diffrun_worker.errors import BlockError, ErrorCode, PermanentError
 
 ALLOW_USER_CODE = "DIFFRUN_ALLOW_USER_CODE"
 """The environment variable by which an installation allows it: `1`. The chart leaves it unset."""
+
+OPTION = "--allow-user-code"
+"""The command line's option of the same meaning."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +30,96 @@ class UserCode:
     """Whether a file's code may run."""
     root: Path = field(default_factory=Path.cwd)
     """Relative paths start here."""
+    confined: bool = False
+    """Whether a file must lie below `root`: so it is in a pod, where that is the workspace."""
 
     @classmethod
-    def from_environment(cls, root: Path, environment: Mapping[str, str] = os.environ) -> "UserCode":
+    def from_environment(
+        cls, root: Path, environment: Mapping[str, str] = os.environ, *, confined: bool = False
+    ) -> "UserCode":
         """The installation's own permission."""
-        return cls(environment.get(ALLOW_USER_CODE) == "1", root)
+        return cls(environment.get(ALLOW_USER_CODE) == "1", root, confined)
+
+    def function(self, fn: Any, where: str) -> Callable[..., Any]:
+        """The function that a parameter `fn` means: a callable itself, or `path/to/file.py:name`.
+
+        Raises PermanentError with `where`: `UserCodeForbidden` where a file's code may not run, `InvalidParams`
+        where there is no such file or function, `UserCodeFailed` with file and line where the file itself fails.
+        """
+        if callable(fn):
+            given: Callable[..., Any] = fn
+            return given
+        path, separator, name = str(fn).rpartition(":")
+        if not isinstance(fn, str) or not separator or not name.isidentifier():
+            raise _invalid(f"{where}: a function, or a file and its function as path/to/file.py:name; got {fn!r}")
+        if not self.allowed:
+            raise PermanentError(
+                ErrorCode.USER_CODE_FORBIDDEN,
+                f"{where}: {fn} is code of your own, which this installation does not run; its administrator allows "
+                f"it by {ALLOW_USER_CODE}=1 in the workers' environment, and on the command line {OPTION} does",
+            )
+        module = self._module(self._file(path, where), where)
+        function = getattr(module, name, None)
+        if not callable(function):
+            there = ", ".join(key for key, value in vars(module).items() if callable(value) and key[0] != "_")
+            raise _invalid(f"{where}: {path} has no function {name!r}; it has {there or 'none'}")
+        loaded: Callable[..., Any] = function
+        return loaded
+
+    def _file(self, path: str, where: str) -> Path:
+        root = self.root.resolve()
+        file = (root / path).resolve()
+        if self.confined and not file.is_relative_to(root):
+            raise PermanentError(
+                ErrorCode.PATH_OUTSIDE_WORKSPACE, f"{where}: {path} leads out of the workspace; put the file into it"
+            )
+        if not file.is_file():
+            raise _invalid(f"{where}: there is no file {path} (looked for {file})")
+        return file
+
+    def _module(self, file: Path, where: str) -> ModuleType:
+        name = f"diffrun_user_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise _invalid(f"{where}: {file.name} is no Python file; its name must end in .py")
+        module = importlib.util.module_from_spec(spec)
+        with blame(where):
+            spec.loader.exec_module(module)
+        return module
+
+
+@contextmanager
+def blame(where: str) -> Iterator[None]:
+    """Turns what the user's code raises into an error that names its file and line.
+
+    Raises PermanentError `UserCodeFailed`. An error of diffrun's own passes, and so does a GPU without memory, which
+    a smaller batch may cure.
+    """
+    try:
+        yield
+    except (BlockError, torch.cuda.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise PermanentError(ErrorCode.USER_CODE_FAILED, f"{where}: {_place(error)}") from error
+
+
+def _place(error: Exception) -> str:
+    """`mine.py:12 in force: ValueError: …`, the line of the user's file where the error began."""
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
+    if not frames:
+        return said
+    # The first frame that is not ours is the user's function; the last one in the same file is where it stood.
+    last = [frame for frame in frames if frame.filename == frames[0].filename][-1]
+    return f"{last.filename}:{last.lineno} in {last.name}: {said}"
+
+
+def _is_machinery(filename: str) -> bool:
+    """Whether a frame is this package's or the import system's."""
+    return filename.startswith(("<frozen", str(Path(__file__).parent)))
+
+
+def _invalid(message: str) -> PermanentError:
+    return PermanentError(ErrorCode.INVALID_PARAMS, message)

@@ -1,0 +1,80 @@
+"""A drift as a configuration describes it, with its parameters checked and ready to act."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffrun_contracts.params.infer import DriftConfig
+from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.inference.drifts.functions import CUSTOM, DRIFT_REGISTRY
+from diffrun_worker.inference.moment import Moment
+from diffrun_worker.inference.parameters import parse
+from diffrun_worker.inference.rows import Memory, call_checked
+from diffrun_worker.inference.traits import Traits, traits_of
+from diffrun_worker.inference.user_code import UserCode
+
+
+@dataclass(frozen=True)
+class BoundDrift:
+    """One drift with its parameters."""
+
+    where: str
+    """Its place in the configuration, for errors."""
+    function: Callable[..., Any]
+    cfg: Mapping[str, Any]
+    """What it gets as `drift_cfg`."""
+    params: Any
+    """The same as its declared model, or None."""
+    traits: Traits
+    num_train_timesteps: int
+
+    def moved(self, x: Tensor, moment: Moment, memory: Memory) -> Tensor:
+        """The state that takes the place of `x`, both [N, C, H, W]."""
+        if self.traits.batched:
+            extra: dict[str, Any] = {"sample_indexes": memory.indexes, "randn_like": memory.randn_like}
+            return self._call(x, moment, memory.batch, extra)
+        return torch.cat([self._call(x[row], moment, state, extra) for row, state, extra in memory.rows()])
+
+    def _call(self, x: Tensor, moment: Moment, state: dict[str, Any], extra: dict[str, Any]) -> Tensor:
+        return call_checked(
+            self.function,
+            self.where,
+            x,
+            x=x,
+            t=moment.t,
+            t_index=moment.t_index,
+            total_steps=moment.total_steps,
+            drift_cfg=self.cfg,
+            state=state,
+            params=self.params,
+            num_train_timesteps=self.num_train_timesteps,
+            **extra,
+        )
+
+
+def bind_drift(config: DriftConfig, num_train_timesteps: int, user_code: UserCode) -> BoundDrift | None:
+    """Holds a drift against the registry; None where none is enabled.
+
+    Raises PermanentError: `UnknownDrift`, `InvalidParams`, `UserCodeForbidden`, `UserCodeFailed`.
+    """
+    name = config.function_name
+    function = DRIFT_REGISTRY.find(name, "drift.functionName")
+    where = f"drift.params {name}"
+    for key in ("scale", "decay"):
+        if key in config.params:
+            raise PermanentError(ErrorCode.INVALID_PARAMS, f"{where}: {key}: set drift.{key} instead")
+    cfg = {"scale": config.scale, "decay": config.decay, **config.params}
+    if not config.enabled:
+        return None
+    if name == CUSTOM:
+        if "fn" not in cfg:
+            raise PermanentError(
+                ErrorCode.INVALID_PARAMS, f"{where}: fn: a function, or path/to/file.py:name, is needed"
+            )
+        function = user_code.function(cfg["fn"], f"{where}: fn")
+    traits = traits_of(function)
+    params = None if traits.params is None else parse(traits.params, cfg, where)
+    return BoundDrift(where, function, cfg, params, traits, num_train_timesteps)
