@@ -9,6 +9,8 @@ import pytest
 import yaml
 from generate import CHART, MANIFESTS, install_manifest
 
+from diffrun_contracts import names
+
 KIND = CHART / "ci" / "kind-values.yaml"
 DIGEST = "sha256:" + "a" * 64
 Object = dict[str, Any]
@@ -111,6 +113,8 @@ def test_the_operator_may_do_what_it_needs_and_no_more() -> None:
         ("diffrun.dev", "diffusionruns/status"): {"patch"},
         ("batch", "jobs"): {"get", "list", "watch", "create", "delete"},
         ("", "pods"): {"list", "watch", "patch"},
+        ("", "services"): {"get", "create"},
+        ("networking.k8s.io", "networkpolicies"): {"get", "create"},
         ("events.k8s.io", "events"): {"create"},
     }
 
@@ -197,14 +201,42 @@ def test_the_workspace_outlives_the_release() -> None:
         assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-def test_only_downloads_reach_beyond_redis_and_dns() -> None:
+def test_only_what_fetches_something_reaches_beyond_redis_and_dns() -> None:
     objects = rendered()
     everyone = find(objects, "NetworkPolicy", "mine-worker")["spec"]
     assert everyone["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in everyone
     assert [port["port"] for rule in everyone["egress"] for port in rule["ports"]] == [53, 53, 6379]
-    download = find(objects, "NetworkPolicy", "mine-worker-download")["spec"]
-    assert download["podSelector"]["matchLabels"]["diffrun.dev/block-type"] == "downloadCheckpoint"
+    fetching = find(objects, "NetworkPolicy", "mine-worker-hub")["spec"]
+    assert fetching["podSelector"]["matchLabels"] == {
+        "app.kubernetes.io/managed-by": "diffrun",
+        names.LABEL_EGRESS: names.EGRESS_HUB,
+    }
+
+
+@pytest.mark.parametrize(
+    ("pairs", "fenced"),
+    [
+        ((), "true"),
+        (("networkPolicies.enabled=false",), "false"),
+        (("clusterWide=true", "workspace.url=s3://bucket/runs"), "false"),
+    ],
+    ids=["defaults", "no policies", "cluster-wide"],
+)
+def test_the_operator_opens_a_fence_only_where_the_chart_puts_one_up(pairs: tuple[str, ...], fenced: str) -> None:
+    """A policy that selects pods denies them all else: where no other policy lets them out, it would lock them in."""
+    objects = rendered(*pairs)
+    workers = [
+        each
+        for each in objects
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["name"].startswith("mine-worker")
+    ]
+    assert environment(objects)["DIFFRUN_WORKER__FENCED"] == fenced == str(bool(workers)).lower()
+
+
+def test_a_runs_own_code_is_refused_unless_the_installation_allows_it() -> None:
+    assert environment(rendered())["DIFFRUN_WORKER__ALLOW_USER_CODE"] == "false"
+    assert environment(rendered("worker.allowUserCode=true"))["DIFFRUN_WORKER__ALLOW_USER_CODE"] == "true"
 
 
 def test_the_operators_settings_take_what_the_chart_sets(monkeypatch: pytest.MonkeyPatch) -> None:

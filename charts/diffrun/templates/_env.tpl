@@ -52,6 +52,10 @@
   value: {{ toJson $w.podAnnotations | quote }}
 - name: DIFFRUN_WORKER__ENV
   value: {{ toJson $w.env | quote }}
+- name: DIFFRUN_WORKER__ALLOW_USER_CODE
+  value: {{ $w.allowUserCode | quote }}
+- name: DIFFRUN_WORKER__FENCED
+  value: {{ and .Values.networkPolicies.enabled (not .Values.clusterWide) | quote }}
 {{- with $w.runtimeClassName }}
 - name: DIFFRUN_WORKER__RUNTIME_CLASS_NAME
   value: {{ . | quote }}

@@ -186,6 +186,63 @@ async def test_pods_are_told_to_pause_by_an_annotation_and_ended_ones_are_left(a
     assert outcome.failures == []
 
 
+TOGETHER = {"name": "train", "train": {"preset": "digits", "workers": 2}}
+SERVICES_PATH = "/api/v1/namespaces/team/services"
+PEERS_PATH = f"{SERVICES_PATH}/peers-11111111-train"
+
+
+@pytest.fixture
+def training(api, raw_run):
+    return observe_run(api.seed(RUN_PATH, raw_run(TOGETHER)))
+
+
+async def test_what_workers_meet_by_is_made_before_their_job(api, executor, training, create):
+    outcome = await executor.execute(training, Decision(training.status, (create(training, "train"),)))
+    assert api.paths("POST") == [SERVICES_PATH, JOBS_PATH]
+    assert outcome.failures == []
+    assert api.objects[PEERS_PATH]["metadata"]["ownerReferences"][0]["uid"] == training.uid
+
+
+async def test_behind_a_fence_the_workers_get_a_policy_of_their_own(api, client, settings, training, create):
+    fenced = settings.model_copy(update={"worker": settings.worker.model_copy(update={"fenced": True})})
+    executor = Executor(client, fenced, monotonic=lambda: 42.0, clock=lambda: NOW)
+    await executor.execute(training, Decision(training.status, (create(training, "train"),)))
+    policies = "/apis/networking.k8s.io/v1/namespaces/team/networkpolicies"
+    assert api.paths("POST") == [SERVICES_PATH, policies, JOBS_PATH]
+
+
+async def test_a_service_that_an_earlier_attempt_made_is_used_again(api, executor, training, create):
+    for attempt in (1, 2):
+        action = create(training, "train", attempt=attempt)
+        outcome = await executor.execute(training, Decision(training.status, (action,)))
+        assert (outcome.failures, outcome.refusals, len(outcome.jobs)) == ([], {}, 1)
+    assert [path for path in api.objects if path.startswith(SERVICES_PATH)] == [PEERS_PATH]
+
+
+async def test_a_foreign_service_of_that_name_is_left_alone_and_the_job_not_made(api, executor, training, create):
+    api.seed(PEERS_PATH, {"metadata": {"ownerReferences": [{"uid": "another", "controller": True}]}})
+    action = create(training, "train")
+    outcome = await executor.execute(training, Decision(training.status, (action,)))
+    assert "Service peers-11111111-train, which exists and is not this run's" in outcome.refusals[action.name]
+    assert JOBS_PATH not in api.paths("POST")
+
+
+async def test_a_refused_service_is_told_in_the_api_servers_words(api, executor, training, create):
+    api.fail_next("POST", "/services", 403, {"message": "exceeded quota: services"})
+    action = create(training, "train")
+    outcome = await executor.execute(training, Decision(training.status, (action,)))
+    assert outcome.refusals == {action.name: "exceeded quota: services"}
+
+
+async def test_a_missing_right_to_make_services_is_the_installations_fault_and_tried_again(
+    api, executor, training, create
+):
+    words = 'services is forbidden: User "x" cannot create resource "services" in API group ""'
+    api.fail_next("POST", "/services", 403, {"message": words})
+    outcome = await executor.execute(training, Decision(training.status, (create(training, "train"),)))
+    assert (len(outcome.failures), outcome.refusals) == (1, {})
+
+
 async def test_an_event_repeated_is_one_event_and_its_loss_is_no_failure(api, executor, run):
     event = EmitEvent(EventReason.GATE_OPENED, "the gate waits")
     for _ in range(2):

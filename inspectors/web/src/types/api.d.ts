@@ -49,6 +49,10 @@ export type ModelName = "ddpm-64" | "unet-cifar32" | "enhanced-unet-64" | "unet2
  */
 export type BetaSchedule = "linear" | "scaled_linear" | "squaredcos_cap_v2";
 /**
+ * How the timesteps of a batch are drawn.
+ */
+export type TimestepSampling = "uniform" | "stratified";
+/**
  * What the learning rate does after its warm-up.
  */
 export type LearningRateSchedule = "cosine" | "constant";
@@ -735,7 +739,7 @@ export interface Dataset {
    */
   imageSize?: number | null;
   /**
-   * Mirror half of the images at random; by default where a mirror image is still an image of its class.
+   * Mirror half of the images at random; by default for CIFAR-10 and for images without classes alone.
    */
   flip?: boolean | null;
   /**
@@ -791,6 +795,10 @@ export interface HubDataset {
    */
   revision: string;
   /**
+   * The folder of the repository to read, where Parquet files lie in several, one for each of its subsets.
+   */
+  folder?: string | null;
+  /**
    * The column that holds the images.
    */
   imageColumn: string;
@@ -827,6 +835,10 @@ export interface Diffusion {
    * γ of the Min-SNR weighting (Hang et al. 2023); unset for the plain mean squared error.
    */
   minSnrGamma?: number | null;
+  /**
+   * Uniform by default.
+   */
+  timestepSampling?: TimestepSampling | null;
 }
 /**
  * AdamW and what surrounds it.
@@ -1032,7 +1044,7 @@ export interface InferenceConfig {
   seed?: number | null;
   dtype: DType;
   /**
-   * A preset force stack, by name.
+   * A preset force stack, by name; its forces come before those of `force.forceStack`.
    */
   preset?: string | null;
   /**
@@ -1111,11 +1123,12 @@ export interface DriftConfig {
  */
 export interface ForceConfig {
   /**
-   * s of ε∅ + s (ε_c − ε∅) (Ho & Salimans 2022): 0 is unconditional, 1 conditional.
+   * s of ε∅ + s (ε_c − ε∅) (Ho & Salimans 2022): 0 is unconditional, 1 conditional. 7.5 by default; 0 with a preset,
+   * unless it is given.
    */
   guidanceScale: number;
   /**
-   * Forces, each with its `name` and parameters; their contributions are summed.
+   * Forces, each with its `name` and parameters; their contributions are summed and added to the guided noise.
    *
    * @maxItems 32
    */
@@ -1332,6 +1345,10 @@ export interface BlockStatus {
    * How many Jobs have been started for the block.
    */
   attempt: number;
+  /**
+   * Attempts among them that an eviction, a drain or a preemption ended: they cost no retry.
+   */
+  disruptions: number;
   /**
    * The current attempt's Job.
    */

@@ -71,6 +71,18 @@ INVALID = [
         id="eta without DDIM",
     ),
     pytest.param(
+        spec(block("t", shards=2, train={"preset": "digits"})),
+        SpecReason.INVALID_FIELD,
+        "spec.blocks[0].shards: train cannot be split; got 2, use 1, and train.workers for pods that train together",
+        id="training in shards",
+    ),
+    pytest.param(
+        spec(block("t", train={"preset": "digits", "sampleGrid": {"sampler": {"name": "DDPM", "eta": 1.0}}})),
+        SpecReason.INVALID_FIELD,
+        "spec.blocks[0].train.sampleGrid.sampler.eta: η belongs to DDIM; with DDPM it must be 0; got 1",
+        id="eta of a grid without DDIM",
+    ),
+    pytest.param(
         spec(block("a"), block("a")),
         SpecReason.INVALID_FIELD,
         'spec.blocks[1].name: "a" is already the name of spec.blocks[0]; names must be unique',
@@ -104,6 +116,9 @@ def test_an_invalid_spec_is_told_by_field_and_nothing_is_started(asked, reason, 
         pytest.param(spec(block("a", gate={})), id="a gate without descendants"),
         pytest.param(spec(block("a", podAnnotations={"example.com/x": "1"})), id="somebody else's annotation"),
         pytest.param(spec(block("a", shards=4)), id="a custom block in shards"),
+        pytest.param(spec(block("i", shards=4, infer={})), id="inference in shards"),
+        pytest.param(spec(block("t", train={"preset": "digits", "workers": 2})), id="training by two workers"),
+        pytest.param(spec(block("t", train={"preset": "digits"})), id="training without a grid's sampler"),
         pytest.param(spec(block("p", generatePreview={"sampler": {"eta": 1.0}})), id="eta with DDIM"),
     ],
 )
