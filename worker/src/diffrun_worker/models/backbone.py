@@ -68,9 +68,10 @@ class Plan:
 
     def check(self) -> None:
         """Raises ValueError where an image does not divide into so many levels."""
-        factor = 2 ** (len(self.widths) - 1)
+        levels = len(self.widths)
+        factor = 2 ** (levels - 1)
         if self.sample_size < 1 or self.sample_size % factor:
-            raise ValueError(f"sample_size {self.sample_size} is not divisible by {factor}, as {factor} levels need")
+            raise ValueError(f"sample_size {self.sample_size} is not divisible by {factor}, as {levels} levels need")
 
 
 class Stage(nn.Module):
