@@ -83,6 +83,7 @@ def test_another_epoch_mirrors_other_images() -> None:
 def test_the_first_batches_of_a_seed_stay_what_they_are() -> None:
     order = DataOrder(12, 5, seed=7)
     assert [order.at(step).tolist() for step in range(3)] == [[4, 1, 6, 10, 7], [11, 5, 0, 9, 8], [5, 2, 10, 0, 7]]
+    assert ["".join("-x"[flip] for flip in order.flips(step)) for step in range(3)] == ["-xx--", "xx-xx", "-x---"]
 
 
 @pytest.mark.parametrize(
