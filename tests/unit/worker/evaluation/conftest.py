@@ -1,9 +1,48 @@
-"""One thread: small matrices are slower on many, and other tests run beside these."""
+"""What the tests of evaluation look at: real digits, a classifier of them, Inception-v3 with random weights."""
+
+from pathlib import Path
 
 import pytest
 import torch
+from torch_fidelity import feature_extractor_inceptionv3
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from diffrun_contracts.params.dataset import Dataset, Digits
+from diffrun_worker.data.images import Images
+from diffrun_worker.data.load import load_images
+from diffrun_worker.evaluation.classifier import Classifier, train_classifier
+from diffrun_worker.workspace import Workspace
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
+    """Small networks are slower on many threads, and other tests run beside these."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(str(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Images:
+    """Real digits, 8×8: classifiers learn them in a second or two."""
+    return load_images(Dataset(digits=Digits()), Workspace(str(tmp_path_factory.mktemp("digits"))), image_size=8)
+
+
+@pytest.fixture(scope="session")
+def trained(digits: Images) -> Classifier:
+    return train_classifier(digits)
+
+
+@pytest.fixture(scope="session")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the real class, at random: nothing here can reach the real ones."""
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_extractor_inceptionv3, "load_state_dict_from_url", lambda *_args, **_options: {})
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        torch.manual_seed(0)
+        torch.save(FeatureExtractorInceptionV3("random", ["2048"]).state_dict(), path)
+    return path

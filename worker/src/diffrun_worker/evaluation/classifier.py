@@ -9,6 +9,7 @@ them", from uniform noise and from real images whose parts are shuffled.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +19,12 @@ from torch import Generator, Tensor, nn
 from diffrun_worker.data.images import Images, to_unit
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.evaluation.negatives import negatives
+from diffrun_worker.sampling.batching import batches
 
 FEATURES = 64
 """Dimensions of the penultimate layer: few, so that a thousand images give Σ its full rank."""
+RECIPE = 1
+"""Changes whenever the same images and seed would give another network."""
 HELD_OUT = 0.2
 """The share of the images that training does not see and accuracy is measured on."""
 
@@ -29,6 +33,9 @@ _MAX_IMAGES = 20_000  # of a large data set: what so few steps can make use of
 _MAX_SHIFT = 16  # images are moved by up to 1/16 of their side while training: generated ones are not centred either
 _MAX_SIZE = 64  # pixels a side: larger images are looked at from further away
 _CHUNK = 512  # images looked at together
+
+Check = Callable[[], None]
+"""Called between two steps; may raise to stop, or hold while the run is paused."""
 
 
 class ClassifierNetwork(nn.Module):
@@ -96,10 +103,10 @@ class Classifier:
                 f"{images.dtype} {list(images.shape)}; set reference.data.imageSize to the images' size",
             )
         device = next(self.network.parameters()).device
-        return [to_unit(part.to(device)) for part in images.split(_CHUNK)]
+        return [to_unit(images[rows.start : rows.stop].to(device)) for rows in batches(range(len(images)), _CHUNK)]
 
 
-def train_classifier(images: Images, *, seed: int = 0, device: str = "cpu") -> Classifier:
+def train_classifier(images: Images, *, seed: int = 0, device: str = "cpu", check: Check = lambda: None) -> Classifier:
     """Trains on four fifths of the images and measures the accuracy on the rest, which the same seed repeats.
 
     About five seconds for scikit-learn's digits on one CPU core. Raises PermanentError `InvalidParams` for images
@@ -111,7 +118,7 @@ def train_classifier(images: Images, *, seed: int = 0, device: str = "cpu") -> C
     with torch.random.fork_rng(devices=[]):  # nobody else's random numbers change
         torch.manual_seed(seed)
         network = ClassifierNetwork(images.shape[0], images.shape[1], len(images.classes)).to(device)
-    _fit(network, images.pixels[seen], labels[seen], generator)
+    _fit(network, images.pixels[seen], labels[seen], generator, check)
     network.eval().requires_grad_(False)
     trained = Classifier(network, images.classes, 0.0, len(unseen), images.shape)
     right = trained.predict(images.pixels[unseen]).cpu() == labels[unseen]
@@ -134,7 +141,7 @@ def _labels(images: Images) -> Tensor:
 def _split(labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """Indexes of the images to learn from and of those held out, a fifth of every class and one at least."""
     seen, unseen = [], []
-    for label in labels.unique():
+    for label in range(int(labels.max()) + 1):
         members = torch.nonzero(labels == label).flatten()
         members = members[torch.randperm(len(members), generator=generator)]
         cut = max(1, int(HELD_OUT * len(members)))
@@ -145,13 +152,14 @@ def _split(labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     return chosen, torch.cat(unseen)
 
 
-def _fit(network: ClassifierNetwork, pixels: Tensor, labels: Tensor, generator: Generator) -> None:
+def _fit(network: ClassifierNetwork, pixels: Tensor, labels: Tensor, generator: Generator, check: Check) -> None:
     """A one-cycle run of AdamW; a quarter of each batch is "none of them"."""
     device = next(network.parameters()).device
     none = network.head.out_features - 1
     optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=_STEPS)
     for _ in range(_STEPS):
+        check()
         rows = torch.randint(len(pixels), (_BATCH,), generator=generator)
         others = torch.randint(len(pixels), (_BATCH // 4,), generator=generator)
         batch = torch.cat([_shift(pixels[rows], generator), negatives(pixels[others], generator)])
@@ -164,9 +172,9 @@ def _fit(network: ClassifierNetwork, pixels: Tensor, labels: Tensor, generator: 
 
 
 def _shift(pixels: Tensor, generator: Generator) -> Tensor:
-    """Moves a batch by a few pixels, all its images alike: [N, C, H, W]; what leaves at one side is cut."""
+    """Moves a batch by a few pixels, all its images alike: [N, C, H, W]; what leaves at one side is cut off."""
     height, width = pixels.shape[2:]
-    most = max(1, min(height, width) // _MAX_SHIFT)
+    most = min(height, width) // _MAX_SHIFT
     padded = F.pad(pixels.float(), (most, most, most, most), mode="replicate").to(torch.uint8)
     down, right = torch.randint(2 * most + 1, (2,), generator=generator).tolist()
     return padded[:, :, down : down + height, right : right + width]
