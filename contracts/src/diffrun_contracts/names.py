@@ -58,6 +58,7 @@ ENV_WORLD_SIZE = "WORLD_SIZE"
 ENV_RANK = "RANK"
 ENV_LOCAL_RANK = "LOCAL_RANK"
 MASTER_PORT = 29500
+ENV_RENDEZVOUS_SECONDS = "DIFFRUN_RENDEZVOUS_SECONDS"  # how long they wait for each other
 
 # A worker's exit codes. 64 and 75 are EX_USAGE and EX_TEMPFAIL of sysexits.h; 143 is 128 + SIGTERM.
 EXIT_DONE = 0

@@ -17,6 +17,7 @@ attribute `Params` names the pydantic model of its parameters; without one `run`
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from diffrun_contracts.events import Artifact
@@ -50,6 +51,15 @@ class Point(NamedTuple):
     """Tells series of one metric apart."""
 
 
+class Interruption(StrEnum):
+    """What `check_pause` would do now."""
+
+    PAUSE = "pause"
+    """Hold."""
+    STOP = "stop"
+    """Raise Stopped."""
+
+
 class BlockContext(Protocol):
     """The worker's side of a block. All methods but `check_pause` may be called from any thread."""
 
@@ -76,6 +86,14 @@ class BlockContext(Protocol):
     @property
     def workspace(self) -> Workspace:
         """The files that the run's blocks share."""
+
+    @property
+    def directory(self) -> str:
+        """The block's own folder, workspace-relative: shared by its shards, and by whoever tries again."""
+
+    @property
+    def interruption(self) -> Interruption | None:
+        """What `check_pause` would do now, for pods that must agree before any of them holds or stops."""
 
     def metric(self, name: str, value: float, *, step: int, **labels: str | int) -> None:
         """Publishes one point. Never blocks."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from diffrun_contracts.events import Artifact, ArtifactWritten
 from diffrun_contracts.status import Scalar
 from diffrun_worker.artifacts import ArtifactStore
-from diffrun_worker.block import Point, Shard
+from diffrun_worker.block import Interruption, Point, Shard
 from diffrun_worker.control import Control
 from diffrun_worker.journal import Journal
 from diffrun_worker.workspace import Workspace
@@ -36,6 +36,16 @@ class WorkerContext:
         self.artifacts = ArtifactStore(workspace, journal.directory, pod, self._announce)
         self._journal = journal
         self._control = control
+
+    @property
+    def directory(self) -> str:
+        """The block's own folder, workspace-relative."""
+        return self._journal.block_directory
+
+    @property
+    def interruption(self) -> Interruption | None:
+        """What `check_pause` would do now."""
+        return self._control.interruption
 
     def metric(self, name: str, value: float, *, step: int, **labels: str | int) -> None:
         """Publishes one point."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from diffrun_contracts.events import Body, Paused, Resumed
+from diffrun_worker.block import Interruption
 from diffrun_worker.errors import Stopped
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,13 @@ class Control:
     def stop(self) -> None:
         """Makes the next `check_pause` raise Stopped. Safe in a signal handler: it takes no lock."""
         self._stop = True
+
+    @property
+    def interruption(self) -> Interruption | None:
+        """What `check_pause` would do now."""
+        if self._stop:
+            return Interruption.STOP
+        return Interruption.PAUSE if self._pause else None
 
     def install_signals(self) -> None:
         """Lets SIGTERM, and Ctrl-C without a cluster, stop the block. Call on the main thread."""

@@ -52,6 +52,7 @@ class Journal:
     ) -> None:
         """Creates the pod's directory and its files. Raises PermanentError `DiskFull`."""
         self.directory = names.retry_dir(task.run.uid, task.block, task.attempt, shard, retry)
+        self.block_directory = names.block_dir(task.run.uid, task.block)
         self.failure: BlockError | None = None
         self._workspace = workspace
         self._envelope = Envelope(task, shard=shard, retry=retry, pod=pod, clock=utc_now)

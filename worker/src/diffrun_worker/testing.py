@@ -7,7 +7,7 @@ from pathlib import Path
 
 from diffrun_contracts.events import Artifact
 from diffrun_contracts.status import Scalar
-from diffrun_worker.block import Point, Shard
+from diffrun_worker.block import Interruption, Point, Shard
 from diffrun_worker.workspace import Workspace
 
 
@@ -30,6 +30,11 @@ class RecordingContext:
     """Artifacts' bytes by id."""
     progressed: list[tuple[int, int]] = field(default_factory=list)
     pause_checks: int = 0
+
+    directory: str = "runs/recorded/block"
+    """The block's own folder, workspace-relative."""
+    interruption: Interruption | None = None
+    """What other parts of a test may set."""
 
     @property
     def workspace(self) -> Workspace:
