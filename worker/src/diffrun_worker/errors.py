@@ -32,6 +32,9 @@ class ErrorCode(StrEnum):
     CUDA_OUT_OF_MEMORY = "CudaOutOfMemory"
     UNEXPECTED_ERROR = "UnexpectedError"
     STOPPED = "Stopped"
+    # Training
+    NON_FINITE_LOSS = "NonFiniteLoss"
+    PEERS_UNAVAILABLE = "PeersUnavailable"
     # The workspace
     PATH_OUTSIDE_WORKSPACE = "PathOutsideWorkspace"
     WORKSPACE_UNAVAILABLE = "WorkspaceUnavailable"
