@@ -14,12 +14,11 @@ from typing import Any
 
 import diffusers
 from diffusers import UNet2DModel
-from safetensors.torch import save_file
 from torch import nn
 
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.sampling.classes import write_classes
-from diffrun_worker.sampling.weights import SINGLE_FILE
+from diffrun_worker.sampling.weights import SINGLE_FILE, tensor_bytes
 from diffrun_worker.workspace import DISK_FULL_ERRNOS, fsync_dir, fsync_file
 
 PIPELINE = "DDPMPipeline"
@@ -77,8 +76,7 @@ def _switch(partial: Path, folder: Path) -> None:
 
 
 def _write(folder: Path, unet: Any, scheduler_config: Mapping[str, Any], classes: Sequence[str] | None) -> None:
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in unet.state_dict().items()}
-    save_file(tensors, folder / SINGLE_FILE, metadata={"format": "pt"})
+    (folder / SINGLE_FILE).write_bytes(tensor_bytes(unet.state_dict()))
     config = json.loads(unet.to_json_string())
     config.pop("_name_or_path", None)  # where a network was once loaded from is nobody's business
     _write_json(folder / "config.json", config)

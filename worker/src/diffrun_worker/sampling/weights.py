@@ -1,4 +1,4 @@
-"""What a safetensors file holds, read from its header before a byte of the weights is.
+"""A model's safetensors files: what they hold, told from their headers before a byte of the weights is read.
 
 A checkpoint that does not fit its configuration must fail here by name: diffusers would fill what is
 missing with random numbers and only warn.
@@ -7,18 +7,19 @@ missing with random numbers and only warn.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
 
+from diffrun_worker import safetensors_header
 from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.safetensors_header import PickleFileError, Shape, TensorInfo, UnsoundFileError
 
 SINGLE_FILE = "diffusion_pytorch_model.safetensors"
 INDEX_FILE = "diffusion_pytorch_model.safetensors.index.json"
 
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
-_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _SHOWN = 5
 
 # Attention projections as checkpoints of 2022 name them; diffusers renames them when it loads one.
@@ -28,17 +29,6 @@ _RENAMED = (
     (re.compile(r"\.value\.(weight|bias)$"), r".to_v.\1"),
     (re.compile(r"\.proj_attn\.(weight|bias)$"), r".to_out.0.\1"),
 )
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """One tensor of a file's header."""
-
-    dtype: str
-    """As safetensors names it, for example `F32`."""
-    shape: Shape
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -72,19 +62,22 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     Raises PermanentError `CorruptCheckpoint` for a file that is truncated, overlaps itself or is no safetensors.
     """
     try:
-        with safe_open(file, framework="pt") as opened:
-            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
-            return {name: TensorInfo(one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise PermanentError(ErrorCode.CORRUPT_CHECKPOINT, _why_corrupt(file, error)) from error
+        return safetensors_header.read_header(file)
+    except PickleFileError as error:
+        why = f"{file.name} is a pickle that bears the name of a safetensors file; it was not opened"
+        raise PermanentError(ErrorCode.CORRUPT_CHECKPOINT, why) from error
+    except (UnsoundFileError, OSError) as error:
+        why = f"{file.name} is damaged ({error}); delete it and download the checkpoint again"
+        raise PermanentError(ErrorCode.CORRUPT_CHECKPOINT, why) from error
 
 
-def _why_corrupt(file: Path, error: Exception) -> str:
-    with file.open("rb") as opened:
-        start = opened.read(4)
-    if start.startswith(_PICKLE_STARTS):
-        return f"{file.name} is a pickle that bears the name of a safetensors file; it was not opened"
-    return f"{file.name} is damaged ({error}); delete it and download the checkpoint again"
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """A whole safetensors file that says it is torch's, with each tensor contiguous.
+
+    Bytes rather than a file of safetensors' own writing: that hides the errno of a full disk in a sentence.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return bytes(save(plain, metadata={"format": "pt"}))
 
 
 def modern_name(name: str, expected: Iterable[str]) -> str:
