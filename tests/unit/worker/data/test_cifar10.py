@@ -59,10 +59,11 @@ def test_images_take_the_size_that_is_asked_for(folder: Path) -> None:
     assert load(folder, imageSize=64).shape == (3, 64, 64)
 
 
-def test_the_digest_tells_one_changed_byte(folder: Path) -> None:
+@pytest.mark.parametrize("at", [0, 100], ids=["label", "pixel"])
+def test_the_digest_tells_one_changed_byte(folder: Path, at: int) -> None:
     before = load(folder).digest
     data = bytearray((folder / BATCHES[2]).read_bytes())
-    data[100] ^= 1
+    data[at] ^= 1
     (folder / BATCHES[2]).write_bytes(data)
     assert load(folder).digest != before
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from diffrun_contracts.params.dataset import Dataset
 from diffrun_worker.data import Images, load_images
+from diffrun_worker.data.decoding import decode
 from diffrun_worker.errors import PermanentError
 from diffrun_worker.workspace import Workspace
 
@@ -172,6 +173,11 @@ def test_an_image_that_claims_to_be_huge_is_not_unpacked(tmp_path: Path, monkeyp
     code, message = refused(tmp_path)
     assert code == "CorruptDataset"
     assert "decompression bomb" in message
+
+
+def test_a_file_that_vanishes_is_the_disk_s_trouble_and_not_the_image_s(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        decode("a.png", tmp_path / "a.png", 8, 3)
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
