@@ -21,6 +21,9 @@ from diffrun_worker.sampling import weights
 from diffrun_worker.sampling.classes import read_classes
 from diffrun_worker.sampling.winograd import use_winograd
 
+CONDITIONAL_CLASS = "UNet2DModel"
+"""The one network that takes `class_labels`."""
+
 _CHANNELS = (1, 3)
 # Fewer channels leave the CPU's vector units idle in channels_last. Measured: see benchmarks/sampling.py, `formats`.
 _CHANNELS_LAST_FROM = 64
@@ -79,6 +82,7 @@ def load_conditional(folder: Path, device: str = "cpu", dtype: DType = DType.FLO
     config = read_config(unet_folder / "config.json")
     scheduler_config = read_config(scheduler_file)
     _check_class(config)
+    _check_conditional(config)
     classes = read_classes(folder, config)
     model = _load(unet_folder, config, scheduler_config, device, dtype)
     return ConditionalModel(model, classes.names, classes.null)
@@ -150,6 +154,15 @@ def _check_unconditional(config: Mapping[str, Any]) -> None:
             ErrorCode.UNSUPPORTED_CLASS,
             "config.json: the model is class-conditional (num_class_embeds or class_embed_type is set); "
             "generation blocks run unconditional models",
+        )
+
+
+def _check_conditional(config: Mapping[str, Any]) -> None:
+    if config["_class_name"] != CONDITIONAL_CLASS:
+        raise PermanentError(
+            ErrorCode.UNSUPPORTED_CLASS,
+            f"config.json: _class_name is {config['_class_name']!r}, a network that takes no classes; "
+            f"class-conditional models are {CONDITIONAL_CLASS}",
         )
 
 
