@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffrun_contracts import names
-from diffrun_contracts.events import EVENT_ADAPTER, Metric, Paused
-from diffrun_contracts.task import BlockTask, RunRef
+from diffrun_contracts.events import (
+    EVENT_ADAPTER,
+    Artifact,
+    ArtifactWritten,
+    BlockFinished,
+    Body,
+    Metric,
+    Paused,
+)
+from diffrun_contracts.task import BlockTask, ErrorInfo, RunRef
 from diffrun_worker.block import Point
 from diffrun_worker.envelope import MAX_POINTS, Envelope
 from diffrun_worker.errors import PermanentError
@@ -51,6 +59,47 @@ def test_events_are_numbered_from_zero_whatever_their_kind() -> None:
     assert [json.loads(line)["seq"] for line in lines] == [0, 1, 2]
 
 
+def test_labels_that_are_shared_are_told_from_those_that_are_equal_or_not() -> None:
+    shared: dict[str, str | int] = {"sample_index": 0}
+    drawn = [Point("a", 1.0, 0, shared), Point("b", 2.0, 0, shared), Point("a", 1.0, 1, {"sample_index": 1})]
+    ((line, _),) = envelope().wrap_points(drawn)
+    assert [point["labels"] for point in json.loads(line)["body"]["points"]] == [point.labels for point in drawn]
+
+
+def test_labels_changed_between_two_batches_are_read_again() -> None:
+    wrapper, labels = envelope(), {"sample_index": 0}
+    lines = []
+    for index in range(2):
+        labels["sample_index"] = index
+        lines += [json.loads(line) for line, _ in wrapper.wrap_points([Point("a", 1.0, 0, labels)])]
+    assert [line["body"]["points"][0]["labels"]["sample_index"] for line in lines] == [0, 1]
+
+
+def test_a_flag_as_step_or_label_is_the_number_that_it_is() -> None:
+    ((line, _),) = envelope().wrap_points([Point("a", 1, True, {"k": True})])
+    event = EVENT_ADAPTER.validate_json(line)
+    assert isinstance(event.body, Metric)
+    assert (event.body.points[0].value, event.body.points[0].step) == (1.0, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        Paused(),
+        BlockFinished(succeeded=False, outputs={"ä": 1.5}, error=ErrorInfo(code="c", message="m\n", retryable=True)),
+        ArtifactWritten(
+            artifact=Artifact(id="1", path="p", schema_type="s", content_type="c", sha256="0" * 64, size=1)
+        ),
+    ],
+    ids=lambda body: body.type,
+)
+def test_any_other_line_is_what_the_models_write(body: Body) -> None:
+    line = envelope().wrap(body)
+    event = EVENT_ADAPTER.validate_json(line)
+    assert event.to_json().encode() == line
+    assert event.body == body
+
+
 def test_many_points_become_several_entries_of_bounded_length() -> None:
     lines = list(envelope().wrap_points(Point("a", 1.0, step) for step in range(2 * MAX_POINTS + 1)))
     assert [count for _, count in lines] == [MAX_POINTS, MAX_POINTS, 1]
@@ -75,6 +124,8 @@ def test_no_entry_is_larger_than_readers_take() -> None:
         (Point("a", "x", 0), "metric 'a' at step 0: could not convert string to float"),  # type: ignore[arg-type]
         (Point("a", 1.0, 0, {"k": 0.5}), "labels are strings or integers"),  # type: ignore[dict-item]
         (Point("a", 1.0, 0, {"k": "x" * 5000}), "together at most 4096 characters"),
+        (Point("a", 1.0, 0, {1: 2}), "labels are strings or integers"),  # type: ignore[dict-item]
+        (Point("a", 1.0, 0, {"k": "\ud800"}), "surrogates not allowed"),
     ],
     ids=[
         "empty",
@@ -85,6 +136,8 @@ def test_no_entry_is_larger_than_readers_take() -> None:
         "text-value",
         "float-label",
         "huge-label",
+        "numbered-label",
+        "half-a-surrogate-pair",
     ],
 )
 def test_a_point_that_no_reader_would_take_is_refused(point: Point, message: str) -> None:

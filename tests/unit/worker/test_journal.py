@@ -99,6 +99,49 @@ def test_lifecycle_events_are_fsynced_before_they_are_offered(opened: Opened, mo
     assert order.index("fsync") < order.index("offer")
 
 
+def test_events_that_belong_together_cost_one_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(Workspace(str(tmp_path)), TASK, pod="pod-1", clock=lambda: 0.0)  # no manifest becomes due
+    journal.flush()
+    synced: list[int] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(descriptor), real(descriptor)))
+    journal.events([ArtifactWritten(artifact=artifact(number)) for number in range(8)])
+    journal.flush()
+    assert len(synced) == 1
+    journal.close()
+
+
+def test_a_flood_is_offered_while_it_comes_and_a_flush_waits_for_all_of_it(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROUND_POINTS", 10)
+    offers: list[int] = []
+    offer = opened.offer
+
+    def counted(entries: list[Entry]) -> None:
+        offers.append(sum(entry.points for entry in entries))
+        offer(entries)
+
+    monkeypatch.setattr(opened.journal, "_offer", counted)
+    for step in range(0, 95, 5):
+        opened.journal._inbox.append([Point("a", 0.5, each) for each in range(step, step + 5)])
+    opened.journal.flush()
+    assert max(offers) <= 10
+    assert sum(offers) == 95
+    points = [point["step"] for line in opened.lines() for point in line["body"]["points"]]
+    assert points == list(range(95))
+
+
+def test_a_manifest_without_room_is_a_full_disk(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Workspace, relative: str, data: bytes) -> Path:
+        raise self.disk_full(f"write {relative}", len(data))
+
+    monkeypatch.setattr(Workspace, "write", full)
+    opened.journal.event(ArtifactWritten(artifact=artifact(1)))
+    with pytest.raises(PermanentError, match=r"DiskFull: no room to write .*manifest.json"):
+        opened.journal.close()
+
+
 def test_progress_is_thinned_out_but_the_last_is_always_written(opened: Opened) -> None:
     for done in range(1000):
         opened.journal.progress(done, 1000)

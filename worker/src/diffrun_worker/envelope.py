@@ -6,11 +6,11 @@ models. A test holds every line against the models.
 
 import itertools
 import json
-import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from json.encoder import encode_basestring as _quoted
 
 from diffrun_contracts import names
 from diffrun_contracts.events import METRIC_NAME_PATTERN, Body, Event, Metric, MetricPoint
@@ -22,9 +22,11 @@ MAX_POINTS = 200
 """Points in one entry: beyond a hundred, larger batches gain nothing (one entry an event is 54 times slower)."""
 
 _BODY_BYTES = names.MAX_EVENT_BYTES - 1024  # the envelope's own fields take less than 1 KiB
+_MAX_LABELS = 4096
 _NAME = re.compile(METRIC_NAME_PATTERN)
-_MARK = '"points":['
-_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+_POINTS = '{"type":"metric","points":['
+_NON_FINITE = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
+_written = float.__repr__  # the shortest digits that read back as the same number
 
 
 def utc_now() -> datetime:
@@ -44,16 +46,25 @@ class Envelope:
         pod: str,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._fields = {"run": task.run, "block": task.block, "attempt": task.attempt, "shard": shard, "retry": retry}
-        self._pod = pod
         self._clock = clock
         self._seq = itertools.count()
-        self._known_names: dict[str, str] = {}
-        self._metric_head, self._metric_tail = self._metric_frame()
+        self._heads: dict[str, str] = {}  # name -> how the JSON of its points begins
+        sample = Event(
+            run=task.run,
+            block=task.block,
+            attempt=task.attempt,
+            shard=shard,
+            retry=retry,
+            pod=pod,
+            seq=0,
+            time=datetime(2000, 1, 1, tzinfo=UTC),
+            body=Metric(points=(MetricPoint(name="x", value=0.0, step=0),)),
+        )
+        self._head, _, _ = sample.to_json().rpartition('"seq":0,"time":')
 
     def wrap(self, body: Body) -> bytes:
         """The line of one event, without its newline."""
-        return self._event(body, next(self._seq), self._clock()).to_json().encode()
+        return self._line(body.to_json().encode())
 
     def wrap_points(self, points: Iterable[Point]) -> Iterator[tuple[bytes, int]]:
         """Lines of metric events with the number of their points, each within the limits on size.
@@ -61,61 +72,85 @@ class Envelope:
         Raises PermanentError `InvalidMetric` for a point that no reader would take.
         """
         batch: list[str] = []
-        size = 0
+        heads = self._heads
+        known: Mapping[str, str | int] | None = None
+        labels_text = ""
         for point in points:
-            text = self.point(point)
-            length = len(text.encode()) + 1
-            if batch and (len(batch) >= MAX_POINTS or size + length > _BODY_BYTES):
-                yield self._metric_line(batch), len(batch)
-                batch, size = [], 0
-            batch.append(text)
-            size += length
+            name, value, step, labels = point
+            if labels is not known:  # the metrics of one sample and step share theirs
+                known, labels_text = labels, _labels(point)
+            if type(value) is not float or type(step) is not int or step < 0 or name not in heads:
+                value, step = self._checked(point)
+            number = _written(value)
+            if number in _NON_FINITE:
+                number = _NON_FINITE[number]
+            batch.append(f'{heads[name]}{number},"step":{step},"labels":{labels_text}}}')
+            if len(batch) == MAX_POINTS:
+                yield from self._metric_lines(batch)
+                batch = []
         if batch:
-            yield self._metric_line(batch), len(batch)
+            yield from self._metric_lines(batch)
 
-    def point(self, point: Point) -> str:
-        """One point's JSON. Raises PermanentError `InvalidMetric`."""
-        name = self._known_names.get(point.name) or self._learn(point.name)
+    def _checked(self, point: Point) -> tuple[float, int]:
+        """A point's value and step, of the types that JSON is made of; its name is learnt.
+
+        Raises PermanentError `InvalidMetric`.
+        """
         try:
-            step = operator.index(point.step)
-            value = float(point.value)
-            labels = _json(dict(point.labels)) if point.labels else "{}"
+            value, step = float(point.value), int(operator.index(point.step))
         except (TypeError, ValueError) as error:
             raise _invalid(point, str(error)) from error
         if step < 0:
             raise _invalid(point, "step counts from 0")
-        if len(labels) > 4096 or not all(isinstance(label, str | int) for label in point.labels.values()):
-            raise _invalid(point, "labels are strings or integers, together at most 4096 characters")
-        return f'{{"name":{name},"value":{_number(value)},"step":{step},"labels":{labels}}}'
+        self._learn(point.name)
+        return value, step
 
-    def _learn(self, name: str) -> str:
+    def _learn(self, name: str) -> None:
         if not isinstance(name, str) or not _NAME.match(name):
             raise PermanentError(
                 ErrorCode.INVALID_METRIC,
                 f"metric name {name!r}: use at most 128 letters, digits, '_', '.', '/', '-', no sign first",
             )
-        return self._known_names.setdefault(name, _json(name))
+        self._heads[name] = f'{{"name":{json.dumps(name)},"value":'
 
-    def _event(self, body: Body, seq: int, time: datetime) -> Event:
-        return Event.model_validate({**self._fields, "pod": self._pod, "seq": seq, "time": time, "body": body})
+    def _metric_lines(self, points: list[str]) -> Iterator[tuple[bytes, int]]:
+        """One line, or as many as the limit on size asks for: only labels of thousands of characters get there."""
+        body = f"{_POINTS}{','.join(points)}]}}".encode()
+        if len(body) <= _BODY_BYTES or len(points) == 1:
+            yield self._line(body), len(points)
+            return
+        half = len(points) // 2
+        yield from self._metric_lines(points[:half])
+        yield from self._metric_lines(points[half:])
 
-    def _metric_frame(self) -> tuple[str, str]:
-        """The parts of a metric event's line before `seq` and after the points, taken from the models."""
-        sample = Metric(points=(MetricPoint(name="x", value=0.0, step=0),))
-        line = self._event(sample, 0, datetime(2000, 1, 1, tzinfo=UTC)).to_json()
-        head, _, rest = line.partition('"seq":0,')
-        return head, rest[rest.index("]", rest.index(_MARK)) :]
-
-    def _metric_line(self, points: list[str]) -> bytes:
+    def _line(self, body: bytes) -> bytes:
+        """Puts the envelope's own fields around the JSON of a body, as the models would."""
         time = self._clock().isoformat().replace("+00:00", "Z")
-        frame = f'"seq":{next(self._seq)},"time":"{time}","body":{{"type":"metric",{_MARK}'
-        return f"{self._metric_head}{frame}{','.join(points)}{self._metric_tail}".encode()
+        return f'{self._head}"seq":{next(self._seq)},"time":"{time}","body":'.encode() + body + b"}"
 
 
-def _number(value: float) -> str:
-    if math.isfinite(value):
-        return float.__repr__(value)
-    return '"NaN"' if math.isnan(value) else ('"Infinity"' if value > 0 else '"-Infinity"')
+def _labels(point: Point) -> str:
+    """The JSON of a point's labels. Raises PermanentError `InvalidMetric`."""
+    parts = []
+    try:
+        for name, value in point.labels.items():
+            if type(value) is int:
+                parts.append(f"{_quoted(name)}:{value}")
+            elif isinstance(value, str | int):
+                parts.append(f"{_quoted(name)}:{json.dumps(value, ensure_ascii=False)}")
+            else:
+                raise _invalid(point, _WHAT_LABELS_ARE)
+        text = f"{{{','.join(parts)}}}"
+        if not text.isascii():
+            text.encode()  # half a surrogate pair is no text
+    except (TypeError, AttributeError, UnicodeEncodeError) as error:
+        raise _invalid(point, f"{_WHAT_LABELS_ARE} ({error})") from error
+    if len(text) > _MAX_LABELS:
+        raise _invalid(point, _WHAT_LABELS_ARE)
+    return text
+
+
+_WHAT_LABELS_ARE = f"labels are strings or integers, together at most {_MAX_LABELS} characters"
 
 
 def _invalid(point: Point, why: str) -> PermanentError:

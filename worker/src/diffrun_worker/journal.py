@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,8 @@ PROGRESS_SECONDS = 0.5
 """At most one progress event in this time; the last one is always written."""
 MANIFEST_SECONDS = 1.0
 """At most one rewriting of the manifest in this time, and in twenty times the time that one takes."""
+ROUND_POINTS = 50 * MAX_POINTS
+"""Points written in one go, about a megabyte: the publisher sends them while the next are turned into lines."""
 MAX_INBOX = 1_000_000
 """Batches that wait for the disk. A workspace that is that far behind is broken."""
 
@@ -61,11 +63,9 @@ class Journal:
         self._manifest = Manifest(run=task.run, block=task.block, attempt=task.attempt, shard=shard, retry=retry)
         self._artifacts: list[Artifact] = []
         self._manifest_due = self._progress_due = clock()
-        self._inbox: deque[list[Point] | Body] = deque()
+        self._inbox: deque[list[Point] | Body | threading.Event] = deque()
         self._progress: tuple[int, int] | None = None
         self._wake = threading.Event()
-        self._drained = threading.Condition()
-        self._rounds = 0  # times that the inbox was emptied
         self._closing = False
         self._broken = False  # the file takes nothing any more
         self._write_manifest()
@@ -86,8 +86,12 @@ class Journal:
 
     def event(self, body: Body) -> None:
         """Takes any other event, and has it written at once."""
+        self.events([body])
+
+    def events(self, bodies: Sequence[Body]) -> None:
+        """Takes events that belong together: they are written in one go."""
         self.raise_failure()
-        self._inbox.append(body)
+        self._inbox.extend(bodies)
         self._wake.set()
 
     def progress(self, done: int, total: int) -> None:
@@ -97,10 +101,11 @@ class Journal:
 
     def flush(self) -> None:
         """Waits until everything taken so far is in the file. Raises what went wrong."""
-        with self._drained:
-            # A round that is under way may have passed the newest event by, the one after it has not.
-            target = self._rounds + 2
-            self._drained.wait_for(self._woken_until(target))
+        reached = threading.Event()
+        self._inbox.append(reached)
+        self._wake.set()
+        while not reached.wait(FLUSH_SECONDS) and self._thread.is_alive():
+            pass
         self.raise_failure()
 
     def close(self, last: Body | None = None) -> None:
@@ -117,39 +122,51 @@ class Journal:
         if self.failure is not None:
             raise self.failure
 
-    def _woken_until(self, target: int) -> Callable[[], bool]:
-        def reached() -> bool:
-            self._wake.set()
-            return self._rounds >= target or not self._thread.is_alive()
-
-        return reached
-
     def _run(self) -> None:
-        closing = False
-        while not closing:
+        while True:
             self._wake.wait(FLUSH_SECONDS)
             self._wake.clear()
             closing = self._closing
-            try:
-                self._round(final=closing)
-            except OSError as error:
-                self._fail(self._classify(error))
-            except Exception as error:  # noqa: BLE001 - the block must hear of it, whatever it is
-                self._fail(PermanentError(ErrorCode.UNEXPECTED_ERROR, f"journal: {type(error).__name__}: {error}"))
-            with self._drained:
-                self._rounds += 1
-                self._drained.notify_all()
+            self._rounds_until_empty()
+            if closing:
+                break
+        self._guarded(self._finish)
 
-    def _round(self, *, final: bool) -> None:
-        """Empties the inbox into the file, in order."""
+    def _rounds_until_empty(self) -> None:
+        first = True
+        while first or self._inbox:
+            first = False
+            reached: list[threading.Event] = []
+            self._guarded(partial(self._round, reached))
+            for flush in reached:
+                flush.set()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Whatever goes wrong, the block must hear of it."""
+        try:
+            work()
+        except BlockError as error:
+            self._fail(error)
+        except OSError as error:
+            self._fail(self._classify(error))
+        except Exception as error:  # noqa: BLE001 - the block must hear of it, whatever it is
+            self._fail(PermanentError(ErrorCode.UNEXPECTED_ERROR, f"journal: {type(error).__name__}: {error}"))
+
+    def _round(self, reached: list[threading.Event]) -> None:
+        """Moves what is in the inbox, or as much as is written in one go, to the file, in order."""
         now = self._clock()
         lines: list[tuple[bytes, int]] = []
-        durable = final
+        durable = False
         points: list[Point] = []
-        while self._inbox:
+        left = ROUND_POINTS
+        while self._inbox and left > 0:
             item = self._inbox.popleft()
             if isinstance(item, list):
                 points.extend(item)
+                left -= len(item)
+                continue
+            if isinstance(item, threading.Event):
+                reached.append(item)
                 continue
             self._wrap_points(points, lines)
             points = []
@@ -160,9 +177,20 @@ class Journal:
             if isinstance(item, ArtifactWritten):
                 self._artifacts.append(item.artifact)
         self._wrap_points(points, lines)
-        self._wrap_progress(lines, now, force=final)
+        self._wrap_progress(lines, now, force=False)
         self._append(lines, durable=durable)
-        if len(self._artifacts) > len(self._manifest.artifacts) and (final or now >= self._manifest_due):
+        if now >= self._manifest_due:
+            self._update_manifest()
+
+    def _finish(self) -> None:
+        """What is left when nothing more will come."""
+        lines: list[tuple[bytes, int]] = []
+        self._wrap_progress(lines, self._clock(), force=True)
+        self._append(lines, durable=True)
+        self._update_manifest()
+
+    def _update_manifest(self) -> None:
+        if len(self._artifacts) > len(self._manifest.artifacts):
             self._write_manifest()
 
     def _wrap_points(self, points: list[Point], lines: list[tuple[bytes, int]]) -> None:
@@ -188,7 +216,8 @@ class Journal:
         if self._broken:
             # The live path may still tell how the block ended.
             entries = [Entry(len(line), 0, partial(bytes, line)) for line, points in lines if not points]
-        self._offer(entries)
+        if entries:
+            self._offer(entries)
 
     def _write_manifest(self) -> None:
         started = self._clock()
@@ -217,17 +246,20 @@ class _Spool:
         """A pod that died here before left its lines, the last one perhaps torn."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._offset = os.fstat(self._file).st_size
+        self._durable = True
         if self._offset and os.pread(self._file, 1, self._offset - 1) != b"\n":
             self._offset += os.write(self._file, b"\n")
         fsync_dir(path.parent)
 
     def append(self, lines: list[tuple[bytes, int]], *, durable: bool) -> list[Entry]:
-        """Writes lines with their number of points, fsyncs if they must last, and says where they are."""
+        """Writes lines with their number of points, fsyncs if all so far must last, and says where they are."""
         view = memoryview(b"".join(line + b"\n" for line, _ in lines))
         while view:
+            self._durable = False
             view = view[os.write(self._file, view) :]
-        if durable:
+        if durable and not self._durable:
             os.fsync(self._file)
+            self._durable = True
         entries = []
         for line, points in lines:
             entries.append(Entry(len(line), points, partial(self._read, len(line), self._offset)))
