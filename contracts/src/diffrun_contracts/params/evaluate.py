@@ -62,8 +62,9 @@ class Reference(Model):
 
 
 _NO_WEIGHTS = "weights: Inception features need them (path or url, and sha256); or choose features: classifier"
+_WEIGHTS_IN_VAIN = "weights: only Inception features have them; leave them out with features: classifier"
 _NO_CLASSES = "reference.data: classifier features are learnt from a dataset with classes; statistics do not do"
-_TWO_SUBJECTS = "artifacts: images already generated need no modelPath; set at most one of the two"
+_TWO_SUBJECTS = "artifacts: set at most one of modelPath, artifacts and generated; they name what is evaluated"
 
 
 class Evaluate(Model):
@@ -72,13 +73,17 @@ class Evaluate(Model):
     model_config = ConfigDict(
         json_schema_extra=cel(
             ("self.features != 'inception' || has(self.weights)", _NO_WEIGHTS),
+            ("self.features != 'classifier' || !has(self.weights)", _WEIGHTS_IN_VAIN),
             ("self.features != 'classifier' || has(self.reference.data)", _NO_CLASSES),
-            ("!has(self.modelPath) || !has(self.artifacts)", _TWO_SUBJECTS),
+            (
+                "[has(self.modelPath), has(self.artifacts), self.generated].filter(x, x).size() <= 1",
+                _TWO_SUBJECTS,
+            ),
         )
     )
 
-    samples: int = Field(default=10_000, ge=2, le=1_000_000)
-    """n, how many generated images; reported beside the distance."""
+    samples: int | None = Field(default=None, ge=2, le=1_000_000)
+    """n, how many images, reported beside the distance; by default 10,000 are drawn, or all that are there are taken."""
     batch_size: int = Field(default=64, ge=1, le=4096)
     """Images denoised and looked at together."""
     sampler: Sampler = Sampler()
@@ -91,6 +96,8 @@ class Evaluate(Model):
     """A model in the workspace; by default the `model_path` output of a block this one depends on."""
     artifacts: WorkspacePath | None = None
     """A folder of images already generated, instead of drawing some."""
+    generated: bool = False
+    """Take the images that a block this one depends on has generated, its `artifacts_path` output; draw none."""
     features: Features = Features.INCEPTION
     """What the images are compared by."""
     weights: InceptionWeights | None = None
@@ -102,9 +109,11 @@ class Evaluate(Model):
     def _possible(self) -> "Evaluate":
         if self.features is Features.INCEPTION and self.weights is None:
             raise ValueError(_NO_WEIGHTS)
+        if self.features is Features.CLASSIFIER and self.weights is not None:
+            raise ValueError(_WEIGHTS_IN_VAIN)
         if self.features is Features.CLASSIFIER and self.reference.data is None:
             raise ValueError(_NO_CLASSES)
-        if self.model_path is not None and self.artifacts is not None:
+        if [self.model_path is not None, self.artifacts is not None, self.generated].count(True) > 1:
             raise ValueError(_TWO_SUBJECTS)
         return self
 

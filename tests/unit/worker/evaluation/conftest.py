@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DModel
 from torch_fidelity import feature_extractor_inceptionv3
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from diffrun_contracts.params.dataset import Dataset, Digits
 from diffrun_worker.data.images import Images
 from diffrun_worker.data.load import load_images
+from diffrun_worker.diffusion.process import GaussianDiffusion
 from diffrun_worker.evaluation.classifier import Classifier, train_classifier
+from diffrun_worker.models.store import save_model
 from diffrun_worker.workspace import Workspace
 
 
@@ -46,3 +49,22 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         torch.save(FeatureExtractorInceptionV3("random", ["2048"]).state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest UNet that diffusers makes, with random weights, for 8×8 images of one channel."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(0)
+    unet = UNet2DModel(
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        block_out_channels=(8,),
+        norm_num_groups=4,
+        layers_per_block=1,
+        down_block_types=("AttnDownBlock2D",),
+        up_block_types=("AttnUpBlock2D",),
+    )
+    save_model(folder, unet, GaussianDiffusion().scheduler_config())
+    return folder

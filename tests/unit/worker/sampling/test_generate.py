@@ -59,6 +59,8 @@ def test_a_preview_hands_over_its_samples_its_model_and_what_made_them(ctx: Reco
         "samples": 2,
         "sampler": "DDIM",
         "steps": 4,
+        "nfe": 4,
+        "artifacts_path": "runs/recorded/block",
     }
     assert [artifact.tags for artifact in ctx.artifacts] == [
         {"phase": "preview", "sample_index": "0"},

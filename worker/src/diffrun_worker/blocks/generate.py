@@ -78,6 +78,8 @@ def generate(params: Params, ctx: BlockContext, *, phase: str, first_seed: int) 
         "samples": params.samples,
         "sampler": str(params.sampler.name),
         "steps": params.sampler.steps,
+        "nfe": schedule.calls,
+        "artifacts_path": ctx.directory,
     }
 
 
