@@ -28,11 +28,11 @@ TINY = {
     "sample_size": 8,
     "in_channels": 1,
     "out_channels": 1,
-    "block_out_channels": [8, 16],
+    "block_out_channels": [8],
     "norm_num_groups": 4,
     "layers_per_block": 1,
-    "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
-    "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+    "down_block_types": ["AttnDownBlock2D"],
+    "up_block_types": ["AttnUpBlock2D"],
     "num_class_embeds": NULL + 1,
 }
 

@@ -100,7 +100,8 @@ def drift_clamp(x: Tensor, drift_cfg: Mapping[str, Any], **arguments: Any) -> Te
 def drift_normalize(x: Tensor, drift_cfg: Mapping[str, Any], **arguments: Any) -> Tensor:
     """To a standard deviation of s, each sample by itself: s x / σ(x), over its channels and pixels."""
     params = _params(drifts.DriftParams, "drift_normalize", drift_cfg, arguments)
-    spread = x.std(dim=(1, 2, 3), keepdim=True, correction=0)
+    # Row by row: over several rows at once torch sums in another order, and the last bits would know the batch size.
+    spread = torch.stack([row.std(correction=0) for row in x]).view(-1, 1, 1, 1)
     return params.scale * x / spread.clamp_min(_EPSILON)
 
 
