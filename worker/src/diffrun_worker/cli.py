@@ -5,9 +5,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from diffrun_worker.commands import run
+from diffrun_worker.commands import generate, run, train
 
-COMMANDS = (run,)
+COMMANDS = (run, train, generate)
 """The modules of the commands, in the order in which `--help` shows them."""
 
 
