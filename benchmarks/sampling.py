@@ -31,7 +31,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +48,7 @@ from diffrun_worker.context import WorkerContext
 from diffrun_worker.control import Control
 from diffrun_worker.journal import Journal
 from diffrun_worker.sampling.batching import batches
-from diffrun_worker.sampling.images import PNG, EncodedImage, ImageWriter
+from diffrun_worker.sampling.images import ImageWriter, Indexed, sample_file
 from diffrun_worker.sampling.loader import Model, best_memory_format, load_model
 from diffrun_worker.sampling.loop import denoise, generators_for, starting_noise
 from diffrun_worker.sampling.metrics import BatchMetrics, MetricPublisher
@@ -151,8 +151,8 @@ def variants(case: Case, stack: ExitStack) -> dict[str, Callable[[], object]]:
     ctx = pod_context(stack, str(model.device))
     total = range(case.batch)
 
-    def save(_index: int, image: EncodedImage) -> None:
-        ctx.artifact(image.data, schema_type="generated_sample", content_type=PNG)
+    def save(images: Sequence[Indexed]) -> None:
+        ctx.artifact_batch([sample_file(image, index, phase="full") for index, image in images])
 
     def with_metrics(model: Model) -> None:
         with MetricPublisher(schedule, ctx.metrics) as publisher:

@@ -56,6 +56,26 @@ def test_a_written_file_is_whole_and_leaves_nothing_else(tmp_path: Path) -> None
     assert (tmp_path / "a/b/c.txt").read_bytes() == b"two"
 
 
+@pytest.mark.parametrize("path", ["a/../../x", "link/x", "/x", "a/.."], ids=repr)
+def test_of_several_files_one_outside_keeps_all_from_being_written(path: str, tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "inside" / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(PermanentError, match="PathOutsideWorkspace"):
+        Workspace(str(tmp_path / "inside")).write_all([("fine", b"1"), (path, b"2")])
+    assert [each.name for each in (tmp_path / "inside").iterdir()] == ["link"]
+    assert not list((tmp_path / "outside").iterdir())
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "outside").write_bytes(b"theirs")
+    (tmp_path / "inside" / "link").symlink_to(tmp_path / "outside")
+    Workspace(str(tmp_path / "inside")).write("link", b"ours")
+    assert (tmp_path / "outside").read_bytes() == b"theirs"
+    assert (tmp_path / "inside" / "link").read_bytes() == b"ours"
+
+
 def test_a_full_disk_keeps_the_old_file_and_says_what_was_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,8 @@ attribute `Params` names the pydantic model of its parameters; without one `run`
             return {"model_path": ctx.inputs["model_path"]}
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -58,6 +58,24 @@ class Interruption(StrEnum):
     """Hold."""
     STOP = "stop"
     """Raise Stopped."""
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file that is to become an artifact."""
+
+    data: bytes
+    """Its bytes."""
+    schema_type: str
+    """What it is, for example `generated_sample`."""
+    content_type: str
+    """For example `image/png`."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What pages filter by."""
+    width: int | None = None
+    """Pixels, of an image."""
+    height: int | None = None
+    """Pixels, of an image."""
 
 
 class BlockContext(Protocol):
@@ -115,6 +133,9 @@ class BlockContext(Protocol):
 
         Raises PermanentError `DiskFull` where the workspace has no room.
         """
+
+    def artifact_batch(self, files: Sequence[NewFile]) -> list[Artifact]:
+        """Does the same for files that are ready together, all or none of them, for little more than one costs."""
 
     def progress(self, done: int, total: int) -> None:
         """Says how far this shard has come. Never blocks; only the newest value matters."""

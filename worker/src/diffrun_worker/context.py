@@ -1,11 +1,11 @@
 """The context that a block gets in a pod: everything a block says goes through here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from diffrun_contracts.events import Artifact, ArtifactWritten
 from diffrun_contracts.status import Scalar
 from diffrun_worker.artifacts import ArtifactStore
-from diffrun_worker.block import Interruption, Point, Shard
+from diffrun_worker.block import Interruption, NewFile, Point, Shard
 from diffrun_worker.control import Control
 from diffrun_worker.journal import Journal
 from diffrun_worker.workspace import Workspace
@@ -66,9 +66,12 @@ class WorkerContext:
         height: int | None = None,
     ) -> Artifact:
         """Writes a file durably, then announces it."""
-        return self.artifacts.write(
-            data, schema_type=schema_type, content_type=content_type, tags=tags, width=width, height=height
-        )
+        (written,) = self.artifact_batch([NewFile(data, schema_type, content_type, tags or {}, width, height)])
+        return written
+
+    def artifact_batch(self, files: Sequence[NewFile]) -> list[Artifact]:
+        """Writes files durably, then announces them."""
+        return self.artifacts.write(files)
 
     def progress(self, done: int, total: int) -> None:
         """Says how far this shard has come."""
@@ -79,5 +82,5 @@ class WorkerContext:
         self._journal.raise_failure()
         self._control.check_pause()
 
-    def _announce(self, artifact: Artifact) -> None:
-        self._journal.event(ArtifactWritten(artifact=artifact))
+    def _announce(self, artifacts: Sequence[Artifact]) -> None:
+        self._journal.events([ArtifactWritten(artifact=artifact) for artifact in artifacts])

@@ -1,13 +1,13 @@
 """A context in memory, for the unit tests of blocks."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffrun_contracts.events import Artifact
 from diffrun_contracts.status import Scalar
-from diffrun_worker.block import Interruption, Point, Shard
+from diffrun_worker.artifacts import describe
+from diffrun_worker.block import Interruption, NewFile, Point, Shard
 from diffrun_worker.workspace import Workspace
 
 
@@ -60,21 +60,18 @@ class RecordingContext:
         height: int | None = None,
     ) -> Artifact:
         """Keeps an artifact and its bytes."""
-        identifier = f"artifact-{len(self.artifacts)}"
-        artifact = Artifact(
-            id=identifier,
-            path=f"artifacts/{identifier}",
-            schema_type=schema_type,
-            content_type=content_type,
-            tags=dict(tags or {}),
-            sha256=hashlib.sha256(data).hexdigest(),
-            size=len(data),
-            width=width,
-            height=height,
-        )
-        self.artifacts.append(artifact)
-        self.data[identifier] = data
-        return artifact
+        (kept,) = self.artifact_batch([NewFile(data, schema_type, content_type, tags or {}, width, height)])
+        return kept
+
+    def artifact_batch(self, files: Sequence[NewFile]) -> list[Artifact]:
+        """Keeps artifacts and their bytes."""
+        kept = []
+        for file in files:
+            identifier = f"artifact-{len(self.artifacts)}"
+            kept.append(describe(file, identifier, f"artifacts/{identifier}"))
+            self.artifacts.append(kept[-1])
+            self.data[identifier] = file.data
+        return kept
 
     def progress(self, done: int, total: int) -> None:
         """Keeps the progress."""

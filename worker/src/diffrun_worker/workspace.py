@@ -8,6 +8,9 @@ import errno
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path, PurePosixPath
 
 from fsspec.core import split_protocol
@@ -15,6 +18,8 @@ from fsspec.core import split_protocol
 from diffrun_worker.errors import ErrorCode, PermanentError, TemporaryError
 
 _LOCAL = (None, "file", "local")
+_SYNCERS = 8
+"""fsyncs at a time: they wait for one commit of the file system's journal, where one after another each has its own."""
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 """What the kernel says when a volume, or a user's share of it, is full."""
 
@@ -37,16 +42,14 @@ class Workspace:
         self.root = Path(path).resolve()
         if not self.root.is_dir():
             raise TemporaryError(ErrorCode.WORKSPACE_UNAVAILABLE, f"the workspace {path} is not a directory")
+        self._syncers: ThreadPoolExecutor | None = None
 
     def path(self, relative: str) -> Path:
         """The absolute path of a workspace-relative one, which need not exist.
 
         Raises PermanentError `PathOutsideWorkspace`.
         """
-        pure = PurePosixPath(relative)
-        if not relative or "\0" in relative or "\\" in relative or pure.is_absolute() or ".." in pure.parts:
-            raise _outside(relative)
-        path = (self.root / pure).resolve()
+        path = (self.root / _checked(relative)).resolve()
         if not path.is_relative_to(self.root):
             raise _outside(relative)
         return path
@@ -66,22 +69,56 @@ class Workspace:
 
         Raises PermanentError `DiskFull` with the needed and the free bytes.
         """
-        target = self.path(relative)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        return self.write_all([(relative, data)])[0]
+
+    def write_all(self, files: Sequence[tuple[str, bytes]]) -> list[Path]:
+        """Writes whole files that are ready together; none appears before the bytes of all are durable.
+
+        Their fsyncs run side by side, so that the file system commits them together, and each directory is synced
+        once: dozens of files cost little more time than one. Raises PermanentError `DiskFull`.
+        """
+        targets = self._targets([relative for relative, _ in files])
+        mark = uuid.uuid4().hex
+        temporaries = [target.with_name(f".{target.name}.{mark}.tmp") for target in targets]
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-            fsync_dir(target.parent)
+            for temporary, (_, data) in zip(temporaries, files, strict=True):
+                with temporary.open("xb", buffering=0) as file:
+                    _write_whole(file, data)
+            self._fsync_all(temporaries)
+            for temporary, target in zip(temporaries, targets, strict=True):
+                temporary.replace(target)
+            for directory in {target.parent for target in targets}:
+                fsync_dir(directory)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            for temporary in temporaries:
+                temporary.unlink(missing_ok=True)
             if error.errno in DISK_FULL_ERRNOS:
-                raise self.disk_full(f"write {relative}", len(data)) from error
+                what = files[0][0] if len(files) == 1 else f"{len(files)} files from {files[0][0]} on"
+                raise self.disk_full(f"write {what}", sum(len(data) for _, data in files)) from error
             raise
-        return target
+        return targets
+
+    def _targets(self, relatives: Sequence[str]) -> list[Path]:
+        """Where files go, in directories that exist. A directory is looked up once, however many files it gets."""
+        folders: dict[PurePosixPath, Path] = {}
+        targets = []
+        for relative in relatives:
+            pure = _checked(relative)
+            folder = folders.get(pure.parent)
+            if folder is None:
+                folder = folders[pure.parent] = self.path(str(pure.parent))
+                make_dir(folder)
+            targets.append(folder / pure.name)
+        return targets
+
+    def _fsync_all(self, paths: Sequence[Path]) -> None:
+        if len(paths) == 1:
+            fsync_file(paths[0])
+            return
+        if self._syncers is None:
+            self._syncers = ThreadPoolExecutor(_SYNCERS, thread_name_prefix="fsync")
+        for done in [self._syncers.submit(fsync_file, path) for path in paths]:
+            done.result()
 
     def free_bytes(self) -> int:
         """What may still be written by a user without privileges."""
@@ -108,6 +145,29 @@ def fsync_dir(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_dir(path: Path) -> None:
+    """Makes a directory and those above it, each with a durable name."""
+    if path.is_dir():
+        return
+    make_dir(path.parent)
+    path.mkdir(exist_ok=True)
+    fsync_dir(path.parent)
+
+
+def _checked(relative: str) -> PurePosixPath:
+    """A path that says nothing of the outside; links are another matter. Raises `PathOutsideWorkspace`."""
+    pure = PurePosixPath(relative)
+    if not relative or "\0" in relative or "\\" in relative or pure.is_absolute() or ".." in pure.parts:
+        raise _outside(relative)
+    return pure
+
+
+def _write_whole(file: FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _outside(path: str) -> PermanentError:

@@ -196,6 +196,6 @@ def test_what_writing_an_image_meets_with_fails_the_block(
     def no_room(*args: object, **kwargs: object) -> None:
         raise PermanentError(ErrorCode.DISK_FULL, "no room")
 
-    monkeypatch.setattr(ctx, "artifact", no_room)
+    monkeypatch.setattr(ctx, "artifact_batch", no_room)
     with pytest.raises(PermanentError, match="no room"):
         GeneratePreview().run(contract.GeneratePreview(sampler=FOUR_STEPS), ctx)

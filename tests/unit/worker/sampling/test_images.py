@@ -1,5 +1,6 @@
 import io
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from PIL import Image
 
 from diffrun_worker.errors import PermanentError
-from diffrun_worker.sampling.images import EncodedImage, ImageWriter, encode_png, to_pixels
+from diffrun_worker.sampling.images import ImageWriter, Indexed, encode_png, to_pixels
 
 
 def test_samples_are_rounded_as_diffusers_rounds_them() -> None:
@@ -28,9 +29,10 @@ def test_a_png_holds_the_very_pixels(channels: int) -> None:
 def test_images_are_saved_in_the_order_of_the_samples_off_the_callers_thread() -> None:
     saved: list[tuple[int, str]] = []
 
-    def save(index: int, image: EncodedImage) -> None:
-        saved.append((index, threading.current_thread().name))
-        assert image.data.startswith(b"\x89PNG")
+    def save(images: Sequence[Indexed]) -> None:
+        for index, image in images:
+            saved.append((index, threading.current_thread().name))
+            assert image.data.startswith(b"\x89PNG")
 
     with ImageWriter(save) as writer:
         for start in (10, 14):
@@ -39,22 +41,31 @@ def test_images_are_saved_in_the_order_of_the_samples_off_the_callers_thread() -
     assert {name for _, name in saved} == {"save_0"}
 
 
+def test_small_images_are_saved_together_and_large_ones_as_they_are_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffrun_worker.sampling.images._GROUP_BYTES", 3 * 64)
+    groups: list[list[int]] = []
+    with ImageWriter(lambda images: groups.append([index for index, _ in images])) as writer:
+        writer.put(range(8), torch.zeros(8, 1, 8, 8))
+        writer.put(range(8, 10), torch.zeros(2, 1, 16, 16))
+    assert groups == [[0, 1, 2], [3, 4, 5], [6, 7], [8], [9]]
+
+
 def test_what_saving_meets_with_reaches_the_caller_and_nothing_more_is_saved() -> None:
     saved: list[int] = []
 
-    def save(index: int, image: EncodedImage) -> None:
-        if index == 1:
+    def save(images: Sequence[Indexed]) -> None:
+        if images[0].sample == 2:
             raise PermanentError("DiskFull", "no room")
-        saved.append(index)
+        saved.extend(index for index, _ in images)
 
     def write() -> None:
         with ImageWriter(save) as writer:
-            writer.put(range(2), torch.zeros(2, 1, 8, 8))
-            writer.put(range(2, 4), torch.zeros(2, 1, 8, 8))
+            for start in (0, 2, 4):
+                writer.put(range(start, start + 2), torch.zeros(2, 1, 8, 8))
 
     with pytest.raises(PermanentError, match="no room"):
         write()
-    assert 0 in saved
+    assert saved == [0, 1]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("save", "encode"))]
 
 
@@ -65,7 +76,7 @@ def test_a_sample_that_is_not_finite_is_an_error_and_no_image(value: float) -> N
     saved: list[int] = []
     with (
         pytest.raises(PermanentError, match="NonFiniteSample: sample 8 holds NaN or infinity"),
-        ImageWriter(lambda index, image: saved.append(index)) as writer,
+        ImageWriter(lambda images: saved.extend(index for index, _ in images)) as writer,
     ):
         writer.put(range(7, 9), samples)
     assert saved == [7]
@@ -75,9 +86,9 @@ def test_a_slow_disk_holds_the_loop_back_in_the_end(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("diffrun_worker.sampling.images._MAX_WAITING", 2)
     gate, saved = threading.Event(), []
 
-    def save(index: int, image: EncodedImage) -> None:
+    def save(images: Sequence[Indexed]) -> None:
         assert gate.wait(10)
-        saved.append(index)
+        saved.extend(index for index, _ in images)
 
     put = threading.Event()
 

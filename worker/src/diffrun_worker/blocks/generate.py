@@ -4,7 +4,7 @@ Both do the same with other seeds. What a shard draws does not depend on how man
 how many samples are denoised together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -15,13 +15,11 @@ from diffrun_worker.block import BlockContext, Outputs
 from diffrun_worker.blocks.preparation import configure_torch, model_path_of
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.sampling.batching import run_batches, shard_indexes
-from diffrun_worker.sampling.images import PNG, EncodedImage, ImageWriter
+from diffrun_worker.sampling.images import ImageWriter, Indexed, sample_file
 from diffrun_worker.sampling.loader import Model, load_model
 from diffrun_worker.sampling.loop import denoise, generators_for
 from diffrun_worker.sampling.metrics import BatchMetrics, MetricPublisher
 from diffrun_worker.sampling.schedules import Schedule
-
-SCHEMA_TYPE = "generated_sample"
 
 Params = contract.GeneratePreview | contract.GenerateFull
 
@@ -59,15 +57,8 @@ def generate(params: Params, ctx: BlockContext, *, phase: str, first_seed: int) 
     schedule = Schedule(model.scheduler_config, params.sampler)
     indexes = shard_indexes(params.samples, ctx.shard.index, ctx.shard.count)
 
-    def save(index: int, image: EncodedImage) -> None:
-        ctx.artifact(
-            image.data,
-            schema_type=SCHEMA_TYPE,
-            content_type=PNG,
-            tags={"phase": phase, "sample_index": str(index)},
-            width=image.width,
-            height=image.height,
-        )
+    def save(images: Sequence[Indexed]) -> None:
+        ctx.artifact_batch([sample_file(image, index, phase=phase) for index, image in images])
 
     with MetricPublisher(schedule, ctx.metrics) as publisher, ImageWriter(save) as writer:
         shard = ShardSampler(model, schedule, ctx, publisher, writer, indexes, first_seed)

@@ -3,7 +3,7 @@
 A layer over `diffrun_worker.inference`: this is where its pure loop meets the pod's progress, pauses and artifacts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from diffrun_contracts import params as contract
@@ -15,9 +15,7 @@ from diffrun_worker.inference.loop import Generation
 from diffrun_worker.inference.result import FrameData
 from diffrun_worker.inference.user_code import UserCode
 from diffrun_worker.sampling.batching import run_batches, shard_indexes
-from diffrun_worker.sampling.images import PNG, EncodedImage, ImageWriter
-
-SCHEMA_TYPE = "generated_sample"
+from diffrun_worker.sampling.images import ImageWriter, Indexed, Save, sample_file
 
 
 class Observer(Protocol):
@@ -104,16 +102,10 @@ class ShardInference:
             self._ctx.progress(done, len(self._indexes) * self._steps)
 
 
-def _saver(params: contract.InferenceConfig, ctx: BlockContext) -> Callable[[int, EncodedImage], None]:
-    def save(index: int, image: EncodedImage) -> None:
-        ctx.artifact(
-            image.data,
-            schema_type=SCHEMA_TYPE,
-            content_type=PNG,
-            tags={"phase": "infer", "character": params.character, "sample_index": str(index)},
-            width=image.width,
-            height=image.height,
-        )
+def _saver(params: contract.InferenceConfig, ctx: BlockContext) -> Save:
+    def save(images: Sequence[Indexed]) -> None:
+        tags = {"phase": "infer", "character": params.character}
+        ctx.artifact_batch([sample_file(image, index, **tags) for index, image in images])
 
     return save
 

@@ -2,7 +2,7 @@
 
 The loop hands over a batch and goes on. Threads wait for it to arrive from the device and encode it; one
 more thread saves the files in the order of the samples, so that a run's artifacts come in the same order
-every time.
+every time. Small images are encoded and saved many at a time: what makes one durable, makes them all.
 """
 
 import io
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,17 +19,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from diffrun_worker.block import NewFile
 from diffrun_worker.errors import PermanentError
 from diffrun_worker.sampling.transfer import Arrival, begin_copy, host_buffer
 
 NON_FINITE_SAMPLE = "NonFiniteSample"
+SAMPLE = "generated_sample"
 PNG = "image/png"
 
 _COMPRESS_LEVEL = 1  # a quarter of the default's time, files a little larger
 _MAX_WAITING = 256  # images: what a slow disk may hold back before the loop waits for it
+_GROUP_BYTES = 1024 * 1024  # pixels encoded and saved together; a large image is a group by itself
+_GROUP_IMAGES = 64
 
-Save = Callable[[int, "EncodedImage"], None]
-"""Called with a sample's index and its image, one at a time, in the order of the samples."""
+Save = Callable[[Sequence["Indexed"]], object]
+"""Called with samples and their indexes, one group at a time, in the order of the samples."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,22 @@ class EncodedImage:
     data: bytes
     width: int
     height: int
+
+
+class Indexed(NamedTuple):
+    """A sample's image."""
+
+    sample: int
+    """Its index."""
+    image: EncodedImage
+    """The PNG."""
+
+
+class _Group(NamedTuple):
+    """Encoded images, up to the first sample of which none can be made."""
+
+    images: list[Indexed]
+    failure: PermanentError | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +88,11 @@ def encode_png(pixels: NDArray[np.uint8]) -> EncodedImage:
     return EncodedImage(buffer.getvalue(), width, height)
 
 
+def sample_file(image: EncodedImage, index: int, **tags: str) -> NewFile:
+    """What a generated sample is announced as."""
+    return NewFile(image.data, SAMPLE, PNG, {**tags, "sample_index": str(index)}, image.width, image.height)
+
+
 class ImageWriter:
     """Encodes and saves images beside the loop. Leaving its context waits for all and raises what failed."""
 
@@ -74,7 +100,8 @@ class ImageWriter:
         self._save = save
         self._encoders = ThreadPoolExecutor(encoders, thread_name_prefix="encode")
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: deque[tuple[int, Future[None]]] = deque()  # images of a group, and their saving
+        self._unsaved = 0
 
     def __enter__(self) -> "ImageWriter":
         return self
@@ -96,18 +123,27 @@ class ImageWriter:
         Raises what earlier batches met with.
         """
         batch = _to_host(samples)
-        for row, index in enumerate(indexes):
-            encoded = self._encoders.submit(_encode_row, batch, row, index)
-            self._waiting.append(self._saver.submit(self._save_one, index, encoded))
+        size = max(1, min(_GROUP_IMAGES, _GROUP_BYTES // batch.pixels[0].numel()))
+        for first in range(0, len(indexes), size):
+            rows = range(first, min(first + size, len(indexes)))
+            encoded = self._encoders.submit(_encode_rows, batch, rows, indexes)
+            self._waiting.append((len(rows), self._saver.submit(self._save_group, encoded)))
+            self._unsaved += len(rows)
         self._settle(_MAX_WAITING)
 
-    def _save_one(self, index: int, encoded: Future[EncodedImage]) -> None:
-        self._save(index, encoded.result())
+    def _save_group(self, encoded: Future[_Group]) -> None:
+        images, failure = encoded.result()
+        if images:
+            self._save(images)
+        if failure is not None:
+            raise failure
 
     def _settle(self, allowed: int) -> None:
         """Raises the failures of finished images, and waits until at most `allowed` are unfinished."""
-        while self._waiting and (len(self._waiting) > allowed or self._waiting[0].done()):
-            self._waiting.popleft().result()
+        while self._waiting and (self._unsaved > allowed or self._waiting[0][1].done()):
+            images, saving = self._waiting.popleft()
+            self._unsaved -= images
+            saving.result()
 
 
 def _to_host(samples: Tensor) -> _HostBatch:
@@ -118,11 +154,16 @@ def _to_host(samples: Tensor) -> _HostBatch:
     return _HostBatch(host_pixels, host_finite, Arrival(samples.device))
 
 
-def _encode_row(batch: _HostBatch, row: int, index: int) -> EncodedImage:
+def _encode_rows(batch: _HostBatch, rows: range, indexes: Sequence[int]) -> _Group:
     batch.arrival.wait()
-    if not bool(batch.finite[row]):
-        raise PermanentError(
-            NON_FINITE_SAMPLE,
-            f"sample {index} holds NaN or infinity: the model overflows; set dtype: float32 or bfloat16",
-        )
-    return encode_png(batch.pixels[row].numpy())
+    pixels, finite = batch.pixels.numpy(), batch.finite.tolist()
+    images: list[Indexed] = []
+    for row in rows:
+        if not finite[row]:
+            failure = PermanentError(
+                NON_FINITE_SAMPLE,
+                f"sample {indexes[row]} holds NaN or infinity: the model overflows; set dtype: float32 or bfloat16",
+            )
+            return _Group(images, failure)
+        images.append(Indexed(indexes[row], encode_png(pixels[row])))
+    return _Group(images, None)
