@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from runs import run
 from scenario import Runs, ledger, states
-from training_runs import FAST, artifacts, training
+from training_runs import FAST, ONE_CORE, artifacts, training
 
 from diffrun_contracts import names
 from diffrun_devcluster.kubectl import Manifest, condition
@@ -29,7 +29,7 @@ def letters(name: str, **fields: object) -> Manifest:
         },
         "capture": {"saveFrames": False, "saveDeltas": False, "saveVideo": False},
     }
-    return {"name": name, "dependsOn": ["train"], "infer": infer, **fields}
+    return {"name": name, "dependsOn": ["train"], "infer": infer, **ONE_CORE, **fields}
 
 
 @pytest.fixture(scope="module")

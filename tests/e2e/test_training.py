@@ -7,7 +7,7 @@ import pytest
 import yaml
 from runs import run
 from scenario import Runs, ledger, states
-from training_runs import FAST, artifacts, curve, points, training
+from training_runs import FAST, ONE_CORE, artifacts, curve, points, training
 
 from diffrun_contracts import names
 from diffrun_devcluster.kubectl import Manifest, condition
@@ -32,6 +32,7 @@ def small_study(root: Path) -> Manifest:
     blocks["preview"]["generatePreview"] |= {"samples": 2, "sampler": FAST}
     blocks["full"]["generateFull"] |= {"samples": 4, "sampler": FAST}
     blocks["evaluate"]["evaluate"] |= {"samples": 64, "sampler": FAST}
+    manifest["spec"]["defaults"] |= ONE_CORE
     return manifest
 
 
@@ -93,11 +94,13 @@ def test_the_diagnosis_has_a_grid_and_an_error_for_each_timestep(study: tuple[Ma
 
 
 def test_a_distance_of_other_features_is_not_called_a_fid(study: tuple[Manifest, Path]) -> None:
-    _, folder = study
+    ended, folder = study
     (path,) = folder.glob(f"evaluate/1/0/*/{names.EVENTS_FILE}")
-    told = {point["name"]: point["value"] for point in points(path)}
-    assert any(name.startswith("eval/") and value > 0 for name, value in told.items()), told
-    assert "eval/fid" not in told
+    (distance,) = [point for point in points(path) if point["name"].startswith("eval/")]
+    assert distance["name"] == ledger(ended)["evaluate"]["outputs"]["metric"] == "eval/classifier_distance"
+    assert distance["value"] > 0
+    assert distance["labels"]["n"] == 64
+    assert distance["labels"]["nfe"] == FAST["steps"]
 
 
 # Several pods

@@ -16,6 +16,8 @@ UNET = {
     "norm_num_groups": 8,
 }
 FAST = {"name": "DDIM", "steps": 4}
+ONE_CORE = {"resources": {"requests": {"cpu": "10m"}, "limits": {"cpu": "1"}}}
+"""A pod with a limit has as many threads: two a pod on a node of two cores would mostly wait for each other."""
 
 
 def training(name: str, *, conditional: bool = False, size: int = 8, **params: Any) -> Manifest:
@@ -32,6 +34,7 @@ def training(name: str, *, conditional: bool = False, size: int = 8, **params: A
             "sampleGrid": {"everySteps": 1000, "samples": 2, "sampler": FAST},
             **params,
         },
+        **ONE_CORE,
     }
 
 

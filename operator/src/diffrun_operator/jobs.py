@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 GPU = "nvidia.com/gpu"
 GPU_TOLERATION = {"key": GPU, "operator": "Exists", "effect": "NoSchedule"}
+THREADS = "OMP_NUM_THREADS"
 DOWNLOAD_TYPE = "downloadCheckpoint"
 
 TMP_DIR = "/tmp"  # noqa: S108 - a volume of the pod's own
@@ -227,7 +228,7 @@ def _container(
         "image": worker.image,
         "imagePullPolicy": worker.image_pull_policy,
         "command": list(worker.command),
-        "env": _env(block, settings, gpu_count),
+        "env": [*_env(block, settings, gpu_count), *_threads_env(wanted, settings)],
         **({"envFrom": [{"secretRef": {"name": workspace.secret}}]} if workspace.secret else {}),
         **({"resources": wanted} if wanted else {}),
         "securityContext": {
@@ -270,6 +271,14 @@ def _env(block: Block, settings: Settings, gpu_count: int) -> list[Manifest]:
         *_redis_env(settings),
         *hub.token_env(block, settings),
     ]
+
+
+def _threads_env(wanted: dict[str, dict[str, str]], settings: Settings) -> list[Manifest]:
+    """As many threads as the CPU limit allows: torch counts the node's cores, and threads beyond the limit wait."""
+    if "cpu" not in wanted.get("limits", {}) or THREADS in settings.worker.env:
+        return []
+    limit = {"containerName": names.CONTAINER, "resource": "limits.cpu", "divisor": "1"}  # rounded up
+    return [{"name": THREADS, "valueFrom": {"resourceFieldRef": limit}}]
 
 
 def _field_env(name: str, path: str) -> Manifest:

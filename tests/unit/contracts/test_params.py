@@ -43,7 +43,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "two subjects": (
         "evaluate",
         {"features": "classifier", "reference": {"data": DIGITS}, "artifacts": "a", "modelPath": "m"},
-        "set at most one of the two",
+        "set at most one of",
     ),
 }  # fmt: skip
 

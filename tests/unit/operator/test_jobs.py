@@ -210,6 +210,24 @@ def test_request_and_limit_of_one_resource_come_from_the_same_layer():
     assert merged == {"limits": {"memory": "2Gi", "ephemeral-storage": "1Gi"}, "requests": {"cpu": "500m"}}
 
 
+@pytest.mark.parametrize(
+    ("limits", "env", "expected"),
+    [
+        ({"cpu": "1500m"}, {}, {"containerName": "worker", "resource": "limits.cpu", "divisor": "1"}),
+        ({"memory": "1Gi"}, {}, None),
+        ({"cpu": "4"}, {"OMP_NUM_THREADS": "2"}, "2"),
+    ],
+    ids=["a limit", "none", "the installation's own word"],
+)
+def test_a_pod_computes_with_as_many_threads_as_its_cpu_limit_allows(limits, env, expected, make_run, create):
+    settings = Settings(
+        worker=Worker(image="w", env=env), workspace=Workspace(claim="c"), gates=Gates(require_policy=False)
+    )
+    run = make_run(PREVIEW | {"resources": {"limits": limits}})
+    told = env_of(build_job(run, create(run, "preview"), settings)).get("OMP_NUM_THREADS")
+    assert (told.get("resourceFieldRef") if isinstance(told, dict) else told) == expected
+
+
 def test_run_wide_defaults_hold_where_the_block_is_silent(settings, make_run, create):
     defaults = {
         "nodeSelector": {"pool": "a", "zone": "1"},
