@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 
 from diffrun_contracts import params as contract
 from diffrun_worker.block import BlockContext, Outputs
+from diffrun_worker.blocks.infer_artifacts import announce_charts, announce_frames, recorder_for
 from diffrun_worker.blocks.preparation import configure_torch, model_path_of
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.inference.loading import load_checkpoint, load_model_of, scheduler_for
@@ -37,7 +38,7 @@ class Infer:
         """Draws this shard's samples and hands over each as an artifact.
 
         Raises PermanentError: what `load_checkpoint`, `load_model_of` and `Generation` raise, `MissingInput`,
-        `CudaOutOfMemory`, `NonFiniteSample`, `GpuNotAvailable`.
+        `CudaOutOfMemory`, `NonFiniteSample`, `GpuNotAvailable`; and what `Recorder` raises.
         """
         device = _device(params, ctx)
         configure_torch(device)
@@ -48,9 +49,12 @@ class Infer:
         model = load_model_of(ckpt, device, params.dtype)
         generation = Generation(model, scheduler_for(ckpt, params), params, ckpt, user_code=user_code)
         indexes = shard_indexes(params.total, ctx.shard.index, ctx.shard.count)
-        with ImageWriter(_saver(params, ctx)) as writer:
-            shard = ShardInference(generation, ctx, writer, indexes)
+        recorder = recorder_for(ctx, generation, params, device)
+        with ImageWriter(_saver(params, ctx)) as writer, recorder:
+            shard = ShardInference(generation, ctx, writer, indexes, [recorder])
             run_batches(indexes, params.batch_size, shard.draw)
+        announce_frames(ctx, recorder, generation, params)
+        announce_charts(ctx, recorder.finish(), params)
         return {
             "model_path": model_path,
             "character": params.character,
@@ -59,6 +63,7 @@ class Infer:
             "sampler": str(params.sampler.name),
             "steps": params.sampler.steps,
             "guidance_scale": params.force.guidance_scale,
+            "output": ctx.workspace.relative(recorder.folder),
         }
 
 
