@@ -5,7 +5,7 @@ papers' β_{t+1}.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,17 @@ _MAX_BETA = 0.999
 _COSINE_OFFSET = 0.008
 # Below this float32, in which samplers compute, rounds towards no signal at all and x₀ = x_t / √ᾱ towards infinity.
 _LEAST_SIGNAL = torch.finfo(torch.float32).tiny
+
+
+class _Tables(NamedTuple):
+    """What is looked up at a timestep, each [K]."""
+
+    signal: Tensor
+    """√ᾱ."""
+    deviation: Tensor
+    """√(1 − ᾱ)."""
+    snr: Tensor
+    """ᾱ / (1 − ᾱ)."""
 
 
 class GaussianDiffusion:
@@ -43,7 +54,7 @@ class GaussianDiffusion:
         self.alphas_cumprod: Tensor = torch.cumprod(1 - self.betas, dim=0)
         """ᾱₜ = Π (1 − βₛ) over s ≤ t, [K] float64 on the CPU."""
         self._check_signal()
-        self._tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, Tensor]] = {}
+        self._tables: dict[tuple[torch.device, torch.dtype], _Tables] = {}
 
     def q_sample(self, clean: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
         """x_t of clean images: √ᾱₜ x₀ + √(1 − ᾱₜ) ε (Ho et al. 2020, eq. 4).
@@ -51,17 +62,17 @@ class GaussianDiffusion:
         `clean` and `noise` are [N, C, H, W], images in [-1, 1]; `timesteps` is int64, [N] or a single one, on the
         same device. Nothing waits for that device.
         """
-        signal, deviation, _ = self._at(timesteps, clean)
+        signal, deviation = self._at(timesteps, clean)
         return signal * clean + deviation * noise
 
     def predict_clean(self, noisy: Tensor, timesteps: Tensor, noise_prediction: Tensor) -> Tensor:
         """x̂₀ = (x_t − √(1 − ᾱₜ) ε̂) / √ᾱₜ, the inverse of `q_sample` for the true ε; not clipped to [-1, 1]."""
-        signal, deviation, _ = self._at(timesteps, noisy)
+        signal, deviation = self._at(timesteps, noisy)
         return (noisy - deviation * noise_prediction) / signal
 
     def snr(self, timesteps: Tensor) -> Tensor:
         """The signal-to-noise ratio ᾱₜ / (1 − ᾱₜ) as float32, in the shape and on the device of `timesteps`."""
-        return self._on(timesteps.device, torch.float32)[2][timesteps]
+        return self._on(timesteps.device, torch.float32).snr[timesteps]
 
     def scheduler_config(self) -> dict[str, Any]:
         """The scheduler_config.json with which diffusers' DDPMScheduler samples from this process.
@@ -79,21 +90,20 @@ class GaussianDiffusion:
             "variance_type": "fixed_small",
         }
 
-    def _at(self, timesteps: Tensor, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """√ᾱ, √(1 − ᾱ) and SNR at the timesteps, [N, 1, 1, 1]; float64 for float64 images, else float32."""
+    def _at(self, timesteps: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """√ᾱ and √(1 − ᾱ) at the timesteps, [N, 1, 1, 1]; float64 for float64 images, else float32."""
         dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
-        signal, deviation, ratio = (table[timesteps] for table in self._on(images.device, dtype))
+        tables = self._on(images.device, dtype)
         shape = (-1, *[1] * (images.dim() - 1))
-        return signal.reshape(shape), deviation.reshape(shape), ratio.reshape(shape)
+        return tables.signal[timesteps].reshape(shape), tables.deviation[timesteps].reshape(shape)
 
-    def _on(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        """The tables of √ᾱ, √(1 − ᾱ) and SNR on a device: copied there once, so that no training step copies."""
+    def _on(self, device: torch.device, dtype: torch.dtype) -> "_Tables":
+        """The tables on a device: copied there once, so that no training step copies."""
         key = (device, dtype)
         if key not in self._tables:
             alpha = self.alphas_cumprod
             exact = (alpha.sqrt(), (1 - alpha).sqrt(), alpha / (1 - alpha))
-            signal, deviation, ratio = (table.to(device=device, dtype=dtype) for table in exact)
-            self._tables[key] = (signal, deviation, ratio)
+            self._tables[key] = _Tables(*(table.to(device=device, dtype=dtype) for table in exact))
         return self._tables[key]
 
     def _make_betas(self) -> Tensor:
