@@ -1,16 +1,19 @@
 """A UNet2DModel by the user's configuration: what is made of it, and what is refused with the key's name."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from diffusers import UNet2DModel
 
 from diffrun_contracts.params.train import ModelName
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.models import build_model
-from diffrun_worker.models.configs import EMNIST_UNET
+
+ROOT = Path(__file__).parents[4]
 
 TWO_LEVELS: Mapping[str, Any] = {
     "block_out_channels": [8, 16],
@@ -66,11 +69,12 @@ def test_the_weights_come_from_the_global_generator() -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
-@pytest.mark.parametrize("size", [28, 32])
-def test_the_configuration_for_emnist_fits_its_images_in_both_sizes(size: int) -> None:
+@pytest.mark.parametrize("size", [28, 32], ids=["as they are", "resized"])
+def test_the_samples_network_for_emnist_fits_its_images_in_both_sizes(size: int) -> None:
+    manifest = yaml.safe_load((ROOT / "manifests" / "samples" / "infer-letter.yaml").read_text())
+    (config,) = [block["train"]["model"]["config"] for block in manifest["spec"]["blocks"] if "train" in block]
     with torch.device("meta"):
-        unet = build(EMNIST_UNET, num_classes=62, image_size=size)
-    assert sum(one.numel() for one in unet.parameters()) == 6_817_537
+        unet = build({**config, "sample_size": size}, num_classes=62, image_size=size)
     assert unet.config.num_class_embeds == 63
 
 
