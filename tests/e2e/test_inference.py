@@ -39,7 +39,7 @@ def finished(release: Release, tmp_path_factory: pytest.TempPathFactory) -> tupl
     name = runs.start(
         run("letters", training("train", conditional=True), letters("one"), letters("two", shards=2), seed=5)
     )
-    ended = runs.finished(name, timeout=300)
+    ended = runs.finished(name, timeout=600)
     assert set(states(ended).values()) == {"Succeeded"}, condition(ended, "Succeeded")
     into = tmp_path_factory.mktemp("workspace")
     folder = names.run_dir(ended["metadata"]["uid"])

@@ -42,12 +42,12 @@ def study(root: Path, release: Release, tmp_path_factory: pytest.TempPathFactory
     runs = Runs(release.kubectl)
     approver = release.ensure_approver("alice")
     name = runs.start(small_study(root))
-    waiting = runs.until_condition(name, "GatePending", timeout=300)
+    waiting = runs.until_condition(name, "GatePending", timeout=600)
     assert states(waiting)["full"] == "Pending"
     digest = waiting["status"]["gates"]["preview"]["previewDigest"]
     decided = runs.decide(name, "preview", "Approved", approver, previewDigest=digest)
     assert decided.returncode == 0, decided.stderr
-    ended = runs.finished(name, timeout=300)
+    ended = runs.finished(name, timeout=600)
     return ended, fetched(release, ended, tmp_path_factory.mktemp("workspace"))
 
 
@@ -110,7 +110,7 @@ def test_two_pods_train_as_one_does(runs: Runs, release: Release, tmp_path: Path
     alone = training("alone", steps=STEPS) | {"dependsOn": []}
     pair = training("pair", steps=STEPS, workers=2) | {"dependsOn": []}
     name = runs.start(run("together", alone, pair))
-    ended = runs.finished(name, timeout=300)
+    ended = runs.finished(name, timeout=600)
     assert set(states(ended).values()) == {"Succeeded"}, condition(ended, "Succeeded")
     folder = fetched(release, ended, tmp_path)
     one, two = curve(folder, "alone"), curve(folder, "pair")
@@ -121,7 +121,9 @@ def test_two_pods_train_as_one_does(runs: Runs, release: Release, tmp_path: Path
 
 def lose_a_pod(runs: Runs, name: str, index: int) -> None:
     """Kills one pod of the training in the midst of its steps, with no time to speak of to tidy up."""
-    runs.until(name, "progress is told", lambda seen: ledger(seen)["train"].get("progress", {}).get("done", 0) > 0)
+    runs.until(
+        name, "progress is told", lambda seen: ledger(seen)["train"].get("progress", {}).get("done", 0) > 0, timeout=300
+    )
     (pod,) = [
         pod["metadata"]["name"]
         for pod in runs.pods(name)
@@ -140,7 +142,7 @@ def assert_resumed(before: dict[int, float], after: dict[int, float]) -> None:
 def test_a_pod_that_is_lost_in_the_midst_of_training_resumes(runs: Runs, release: Release, tmp_path: Path) -> None:
     name = runs.start(run("resumes", training("train", steps=LONG, checkpoint={"everySteps": 20})))
     lose_a_pod(runs, name, 0)
-    ended = runs.finished(name, timeout=300)
+    ended = runs.finished(name, timeout=600)
     assert condition(ended, "Succeeded")["status"] == "True", condition(ended, "Succeeded")
     assert ledger(ended)["train"]["attempt"] == 1
     folder = fetched(release, ended, tmp_path)
@@ -152,7 +154,7 @@ def test_a_worker_that_is_lost_takes_the_others_along_and_all_resume(
 ) -> None:
     name = runs.start(run("restarts", training("train", steps=LONG, workers=2, checkpoint={"everySteps": 20})))
     lose_a_pod(runs, name, 1)
-    ended = runs.finished(name, timeout=300)
+    ended = runs.finished(name, timeout=600)
     assert condition(ended, "Succeeded")["status"] == "True", condition(ended, "Succeeded")
     assert ledger(ended)["train"]["attempt"] == 2
     first, second = sorted(runs.jobs(name), key=lambda job: job["metadata"]["labels"][names.LABEL_ATTEMPT])
