@@ -12,6 +12,7 @@ from diffrun_contracts.params.dataset import Dataset, Digits
 from diffrun_worker.data.images import Images
 from diffrun_worker.data.load import load_images
 from diffrun_worker.diffusion.process import GaussianDiffusion
+from diffrun_worker.evaluation import classifier
 from diffrun_worker.evaluation.classifier import Classifier, train_classifier
 from diffrun_worker.models.store import save_model
 from diffrun_worker.workspace import Workspace
@@ -36,7 +37,10 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Images:
 
 @pytest.fixture(scope="session")
 def trained(digits: Images) -> Classifier:
-    return train_classifier(digits)
+    """Of half the usual steps, which is enough for 8×8."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "_STEPS", 250)
+        return train_classifier(digits)
 
 
 @pytest.fixture(scope="session")

@@ -24,12 +24,12 @@ from diffrun_worker.evaluation.features import ClassifierFeatures, FeatureExtrac
 from diffrun_worker.evaluation.frechet import frechet_distance
 from diffrun_worker.evaluation.generated import ImageFiles, find_images
 from diffrun_worker.evaluation.measurement import Measurement, Progress
+from diffrun_worker.evaluation.networks import load_network
 from diffrun_worker.evaluation.provenance import code_version
 from diffrun_worker.evaluation.reference import dataset_moments, load_statistics, require_dimension
 from diffrun_worker.evaluation.statistics import Moments
 from diffrun_worker.evaluation.subjects import DrawnImages, Subject
 from diffrun_worker.evaluation.weights import load_weights
-from diffrun_worker.sampling.loader import load_model
 from diffrun_worker.sampling.schedules import Schedule
 
 DEFAULT_SAMPLES = 10_000
@@ -89,12 +89,13 @@ class Evaluate:
 def _drawn(params: contract.Evaluate, ctx: BlockContext) -> Task:
     """Samples of a model."""
     model_path = model_path_of(params.model_path, ctx.inputs)
-    model = load_model(ctx.workspace.path(model_path), ctx.device, params.dtype)
-    schedule = Schedule(model.scheduler_config, params.sampler)
+    network = load_network(ctx.workspace.path(model_path), ctx.device, params.dtype)
+    schedule = Schedule(network.model.scheduler_config, params.sampler)
     count = params.samples or DEFAULT_SAMPLES
-    subject = DrawnImages(model, schedule, count, ctx.seed + params.seed_offset, ctx.check_pause)
+    subject = DrawnImages(network, schedule, count, ctx.seed + params.seed_offset, ctx.check_pause)
     sampler = str(params.sampler.name)
-    outputs = {"model_path": model_path, "sampler": sampler, "nfe": schedule.calls, "eta": params.sampler.eta}
+    nfe, eta = schedule.calls, params.sampler.eta
+    outputs: dict[str, Scalar] = {"model_path": model_path, "sampler": sampler, "nfe": nfe, "eta": eta}
     return Task(subject, outputs, {"nfe": schedule.calls, "sampler": sampler})
 
 

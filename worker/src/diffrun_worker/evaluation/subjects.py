@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from diffrun_worker.errors import PermanentError
+from diffrun_worker.evaluation.networks import Network
 from diffrun_worker.sampling.images import NON_FINITE_SAMPLE, to_bytes
-from diffrun_worker.sampling.loader import Model
 from diffrun_worker.sampling.loop import denoise, generators_for
 from diffrun_worker.sampling.schedules import Schedule
 
@@ -28,14 +28,17 @@ class Subject(Protocol):
 
 
 class DrawnImages:
-    """Samples `first_seed + i` of a model, as the generation blocks draw them, by way of the 8 bits of a PNG."""
+    """Samples `first_seed + i` of a model, as the generation blocks draw them, by way of the 8 bits of a PNG.
+
+    Those of a conditional model are of each class in turn, sample i of class i modulo their number, without guidance.
+    """
 
     def __init__(
-        self, model: Model, schedule: Schedule, count: int, first_seed: int, check: Callable[[], None] = lambda: None
+        self, network: Network, schedule: Schedule, count: int, first_seed: int, check: Callable[[], None]
     ) -> None:
         """`check` is called at every UNet call and may raise to stop, or hold."""
-        self.shape = model.shape
-        self._model = model
+        self.shape = network.model.shape
+        self._network = network
         self._schedule = schedule
         self._count = count
         self._first_seed = first_seed
@@ -55,7 +58,9 @@ class DrawnImages:
             self._check()
 
         generators = generators_for([self._first_seed + row for row in rows])
-        samples = denoise(self._model, self._schedule, generators, on_step)
+        classes = self._network.classes
+        labels = torch.tensor([row % len(classes) for row in rows]) if classes else None
+        samples = denoise(self._network.given(labels), self._schedule, generators, on_step)
         finite = torch.isfinite(samples).flatten(1).all(dim=1).cpu()  # the one wait for the device in a batch
         if not bool(finite.all()):
             bad = rows[int(torch.nonzero(~finite)[0])]
