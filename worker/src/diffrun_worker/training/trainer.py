@@ -22,7 +22,7 @@ from diffrun_worker.training.distributed import World
 from diffrun_worker.training.grids import Grids
 from diffrun_worker.training.network import Network
 from diffrun_worker.training.readback import Readback, StepRow
-from diffrun_worker.training.report import Report
+from diffrun_worker.training.report import GRAD_NORM, LOSS, Report
 from diffrun_worker.training.state import Snapshot, capture
 from diffrun_worker.training.step import TrainStep
 
@@ -208,7 +208,7 @@ class Trainer:
 
     def _diverged(self, row: StepRow) -> None:
         """Saves the state of before the step, which nothing has changed since, and raises."""
-        name, value = ("loss", row.loss) if not math.isfinite(row.loss) else ("gradient norm", row.grad_norm)
+        name, value = (GRAD_NORM, row.grad_norm) if math.isfinite(row.loss) else (LOSS, row.loss)
         kept = ""
         if self._saver is not None and _finite(self._network):
             self._saver.put(capture(self._network, self._optimizer, row.step, self._facts_at(row.step)))
@@ -216,7 +216,7 @@ class Trainer:
             kept = f"; the state of before it is saved as step {row.step}"
         raise PermanentError(
             ErrorCode.NON_FINITE_LOSS,
-            f"train/{name.replace(' ', '_')}: is {value} at step {row.step}{kept}; "
+            f"{name}: is {value} at step {row.step}{kept}; "
             "lower optimizer.learningRate or optimizer.maxGradNorm, or set precision: float32, and resume from there",
         )
 
