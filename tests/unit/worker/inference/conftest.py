@@ -31,8 +31,8 @@ TINY = {
     "block_out_channels": [8],
     "norm_num_groups": 4,
     "layers_per_block": 1,
-    "down_block_types": ["AttnDownBlock2D"],
-    "up_block_types": ["AttnUpBlock2D"],
+    "down_block_types": ["DownBlock2D"],
+    "up_block_types": ["UpBlock2D"],
     "num_class_embeds": NULL + 1,
 }
 
@@ -45,10 +45,10 @@ def stub_noise(x: Tensor, t: float, c: int | Tensor) -> Tensor:
 class StubUNet:
     """Called like a UNet2DModel; remembers the classes of each call, one entry a row."""
 
-    dtype = torch.float64
     device = torch.device("cpu")
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float64) -> None:
+        self.dtype = dtype
         self.calls: list[list[int]] = []
 
     def __call__(self, x: Tensor, t: Tensor, class_labels: Tensor, return_dict: bool = True) -> tuple[Tensor]:
@@ -86,9 +86,14 @@ def run(stub_ckpt: CheckpointInfo) -> Run:
     """Runs a configuration over the stub, and returns every step and the stub."""
 
     def run(
-        indexes: Any = (0, 1), user_code: Any = None, sampler: str = "DDIM", steps: int = 10, **config: Any
+        indexes: Any = (0, 1),
+        user_code: Any = None,
+        sampler: str = "DDIM",
+        steps: int = 10,
+        dtype: torch.dtype = torch.float64,
+        **config: Any,
     ) -> tuple[list[FrameData], StubUNet]:
-        stub, frames = StubUNet(), []
+        stub, frames = StubUNet(dtype), []
         values = InferenceConfig.from_dict({"seed": 0, "sampler": {"name": sampler, "steps": steps}, **config})
         scheduler = build_scheduler(stub_ckpt, values.sampler.name)
         Generation(stub, scheduler, values, stub_ckpt, user_code=user_code).draw(indexes, frames.append)

@@ -24,28 +24,28 @@ def test_guidance_is_the_unconditional_noise_plus_the_scale_times_the_difference
 
 
 def test_a_scale_of_one_is_the_conditional_prediction_alone_and_costs_one_row_a_sample(run: Any, noise: Any) -> None:
-    frames, stub = run(character="C", force={"guidance_scale": 1})
+    frames, stub = run(dtype=torch.float32, character="C", force={"guidance_scale": 1})
     for frame in frames:
         assert torch.equal(frame.model_output, noise(frame.previous, frame.t, torch.tensor(C, dtype=torch.float64)))
     assert stub.calls == [[C, C]] * 10
 
 
 def test_a_scale_of_zero_is_unconditional_and_costs_one_row_a_sample(run: Any) -> None:
-    _, stub = run(force={"guidance_scale": 0})
+    _, stub = run(dtype=torch.float32, force={"guidance_scale": 0})
     assert stub.calls == [[NULL, NULL]] * 10
 
 
 def test_the_default_scale_is_seven_and_a_half(run: Any, noise: Any) -> None:
-    frames, stub = run()
-    frame = frames[0]
+    frame = run()[0][0]
     null, conditional = (noise(frame.previous, frame.t, c) for c in (NULL, A))
     torch.testing.assert_close(frame.model_output, null + 7.5 * (conditional - null), rtol=0, atol=1e-12)
+    _, stub = run(dtype=torch.float32)
     assert stub.calls == [[NULL, NULL, A, A]] * 10
 
 
 def test_a_step_is_one_forward_pass_and_holds_no_class_twice(run: Any) -> None:
     stack = [ATTRACT, SUBTRACT, REPEL, {"name": "force_cycle_classes", "period": 1}]
-    _, stub = run(indexes=range(2), character="A", force={"force_stack": stack})
+    _, stub = run(dtype=torch.float32, character="A", force={"force_stack": stack})
     assert len(stub.calls) == 10
     for labels in stub.calls:
         assert sorted(labels) == sorted([NULL, A, B, C] * 2)
@@ -115,3 +115,8 @@ def test_a_frame_knows_the_guided_difference_where_both_predictions_were_made(ru
     expected = noise(frame.previous, frame.t, B) - noise(frame.previous, frame.t, NULL)
     torch.testing.assert_close(frame.guided_difference, expected, rtol=0, atol=1e-12)
     assert run(force={"guidance_scale": 1})[0][3].guided_difference is None
+
+
+def test_in_float64_every_sample_goes_through_the_network_by_itself_with_all_of_its_classes(run: Any) -> None:
+    _, stub = run(indexes=range(3), steps=2)
+    assert stub.calls == [[NULL, A]] * 3 * 2
