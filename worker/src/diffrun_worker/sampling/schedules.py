@@ -121,9 +121,12 @@ class Schedule:
 
     def step_arguments(self, generators: Sequence[Generator]) -> dict[str, Any]:
         """The keyword arguments of this scheduler's `step`: one generator a sample where it draws noise."""
-        accepted = inspect.signature(self._class.step).parameters
         arguments: dict[str, Any] = {"generator": list(generators), "eta": self.sampler.eta}
-        return {key: value for key, value in arguments.items() if key in accepted}
+        return {key: value for key, value in arguments.items() if key in self._step_takes}
+
+    @cached_property
+    def _step_takes(self) -> frozenset[str]:
+        return frozenset(inspect.signature(self._class.step).parameters)
 
     @property
     def calls(self) -> int:
