@@ -109,3 +109,12 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
     save_model(folder, UNet2DModel(**TINY), LINEAR, CLASSES)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_checkpoint`, with the ten digits as its classes."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoints") / "digits"
+    save_model(folder, UNet2DModel(**{**TINY, "num_class_embeds": 11}), LINEAR, tuple("0123456789"))
+    return folder
