@@ -158,9 +158,9 @@ class Trainer:
         while self._settled < end:
             row = self._readback.read(self._settled)
             self._settled += 1
+            self._report.add(row)
             if not (math.isfinite(row.loss) and math.isfinite(row.grad_norm)):
                 self._diverged(row)
-            self._report.add(row)
             if heed and row.stop:
                 self._stop(self._begun)
             if heed and row.pause:
@@ -193,6 +193,7 @@ class Trainer:
     def _save(self, done: int) -> None:
         """Saves the state after `done` steps, once all of their losses are known to be finite."""
         self._read_until(done, heed=not self._stopping)
+        self._report.flush(done - 1)
         if self._saver is not None:
             self._saver.put(capture(self._network, self._optimizer, done, self._facts_at(done)))
         self._report.resume_clock()
@@ -208,6 +209,7 @@ class Trainer:
 
     def _diverged(self, row: StepRow) -> None:
         """Saves the state of before the step, which nothing has changed since, and raises."""
+        self._report.flush(row.step)
         name, value = (GRAD_NORM, row.grad_norm) if math.isfinite(row.loss) else (LOSS, row.loss)
         kept = ""
         if self._saver is not None and _finite(self._network):
