@@ -4,10 +4,12 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from diffrun_worker.commands import generate, run, train
+from diffrun_contracts import names
+from diffrun_worker.commands import convert, generate, infer, run, train
 
-COMMANDS = (run, train, generate)
+COMMANDS = (run, train, generate, infer, convert)
 """The modules of the commands, in the order in which `--help` shows them."""
 
 
@@ -19,8 +21,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends with the worker's own code for a user's error: argparse's 2 means nothing to whoever retries."""
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong and how it is used, and ends the process."""
+        self.print_usage(sys.stderr)
+        self.exit(names.EXIT_PERMANENT, f"{self.prog}: error: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="diffrun-worker", description="Runs one block of a DiffusionRun.")
+    parser = _Parser(prog="diffrun-worker", description="Runs one block of a DiffusionRun.")
     subparsers = parser.add_subparsers(metavar="command", required=True)
     for command in COMMANDS:
         command.add(subparsers)

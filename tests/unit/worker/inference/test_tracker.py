@@ -15,7 +15,7 @@ from torch import Tensor
 
 from diffrun_worker.block import Point
 from diffrun_worker.inference import aggregates, tracker
-from diffrun_worker.inference.aggregates import LATENT_L2, PIXEL_DELTA, Aggregate, Thinned
+from diffrun_worker.inference.aggregates import LATENT_L2, PIXEL_DELTA, Aggregate, Thinned, Video
 from diffrun_worker.inference.result import FrameData
 from diffrun_worker.inference.tracker import Tracker
 
@@ -160,12 +160,12 @@ def test_a_step_of_a_batch_that_was_not_begun_is_refused(tmp_path: Path) -> None
 
 
 def test_whoever_asked_hears_of_each_finished_sample(tmp_path: Path) -> None:
-    heard: list[tuple[int, float]] = []
+    heard: list[tuple[int, Video]] = []
     clock = Clock()
     with Tracker(tmp_path, TIMESTEPS, SCHEDULE, on_sample=lambda *sample: heard.append(sample), clock=clock) as tracked:
         walk(tracked, [4, 5], [0, 1, 2, 3], clock)
 
-    assert heard == [(4, 1.5), (5, 1.5)]
+    assert heard == [(4, Video(1.5, 6.0, 0.5)), (5, Video(1.5, 6.0, 0.5))]
     assert tracked.generation_times == {4: 1.5, 5: 1.5}
 
 

@@ -53,7 +53,7 @@ class Infer:
         with ImageWriter(_saver(params, ctx)) as writer, recorder:
             shard = ShardInference(generation, ctx, writer, indexes, [recorder])
             run_batches(indexes, params.batch_size, shard.draw)
-        announce_frames(ctx, recorder, generation, params)
+        announce_frames(ctx, recorder, generation, params, indexes)
         announce_charts(ctx, recorder.finish(), params)
         return {
             "model_path": model_path,

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from diffrun_contracts.params.infer import FrameFormat, InferenceConfig
-from diffrun_worker.block import BlockContext
+from diffrun_worker.block import BlockContext, NewFile
 from diffrun_worker.inference.loop import Generation
 from diffrun_worker.inference.output import DASHBOARD
 from diffrun_worker.inference.recorder import Finished, Recorder, ShardOfRun
+from diffrun_worker.inference.video import Geometry
 from diffrun_worker.sampling.images import PNG
 
 VIDEO = "denoising_video"
@@ -37,42 +38,47 @@ def recorder_for(ctx: BlockContext, generation: Generation, config: InferenceCon
     of_run = ShardOfRun(directory.parent.name, ctx.shard.index, ctx.shard.count)  # a run's folder is named by its UID
 
     def on_videos(indexes: Sequence[int]) -> None:
-        for index in indexes:
-            path = recorder.folder / recorder.names.video(index)
-            ctx.artifact(path.read_bytes(), schema_type=VIDEO, content_type=MP4, tags=_tags(config, index))
+        videos = ((index, recorder.folder / recorder.names.video(index)) for index in indexes)
+        ctx.artifact_batch([NewFile(path.read_bytes(), VIDEO, MP4, _tags(config, i), *size) for i, path in videos])
 
+    channels, height, width = generation.ckpt_info.shape
+    geometry = Geometry(height, width, channels)
+    size = (geometry.video_width, geometry.video_height)
     output = ctx.workspace.path(str(directory / OUTPUT))
     recorder = Recorder(output, generation, config, device, of_run, publish_points=ctx.metrics, on_videos=on_videos)
     return recorder
 
 
-def announce_frames(ctx: BlockContext, recorder: Recorder, generation: Generation, config: InferenceConfig) -> None:
-    """Frames of the run's first samples, where this shard has drawn them and frames are kept."""
+def announce_frames(
+    ctx: BlockContext, recorder: Recorder, generation: Generation, config: InferenceConfig, indexes: range
+) -> None:
+    """Frames of the run's first samples, as far as they are among this shard's `indexes` and frames are kept."""
     if not config.capture.save_frames:
         return
     timesteps = generation.timesteps
     _, height, width = generation.ckpt_info.shape
     content_type = PNG if config.capture.frame_format is FrameFormat.PNG else JPEG
-    for index in range(FRAME_SAMPLES):
+    files = []
+    for index in indexes:
+        if index >= FRAME_SAMPLES:
+            break
         for step in spread(len(timesteps), FRAMES_EACH):
-            path = recorder.folder / recorder.names.frame(index, step)
-            if path.is_file():
-                tags = {**_tags(config, index), "step": str(step), "timestep": str(timesteps[step])}
-                ctx.artifact(
-                    path.read_bytes(),
-                    schema_type=FRAME,
-                    content_type=content_type,
-                    tags=tags,
-                    width=width,
-                    height=height,
-                )
+            data = (recorder.folder / recorder.names.frame(index, step)).read_bytes()
+            tags = {**_tags(config, index), "step": str(step), "timestep": str(timesteps[step])}
+            files.append(NewFile(data, FRAME, content_type, tags, width, height))
+    if files:
+        ctx.artifact_batch(files)
 
 
 def announce_charts(ctx: BlockContext, finished: Finished, config: InferenceConfig) -> None:
     """The dashboard and the charts of the whole run, where this shard has completed it."""
+    tags = {"phase": "infer", "character": config.character}
+    files = []
     for name, png in finished.charts.items():
         schema_type = DASHBOARD_TYPE if name == DASHBOARD else PLOT
-        ctx.artifact(png, schema_type=schema_type, content_type=PNG, tags={"character": config.character, "plot": name})
+        files.append(NewFile(png, schema_type, PNG, {**tags, "plot": name}))
+    if files:
+        ctx.artifact_batch(files)
 
 
 def spread(count: int, most: int) -> list[int]:

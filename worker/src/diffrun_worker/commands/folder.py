@@ -1,15 +1,15 @@
 """A block's context without a run: what it draws becomes files in one folder, and nothing else is kept."""
 
-import hashlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from diffrun_contracts.events import Artifact
 from diffrun_contracts.status import Scalar
-from diffrun_worker.block import Interruption, Point, Shard
+from diffrun_worker.artifacts import describe
+from diffrun_worker.block import Interruption, NewFile, Point, Shard
 from diffrun_worker.errors import Stopped
 from diffrun_worker.workspace import Workspace
 
@@ -65,14 +65,15 @@ class FolderContext:
         height: int | None = None,
     ) -> Artifact:
         """Writes an image under its sample's number. Raises PermanentError `DiskFull`."""
-        tags = dict(tags or {})
-        name = f"{int(tags['sample_index']):06d}.png"
-        self._output.write(name, data)
-        self.written += 1
-        return Artifact(
-            id=name, path=name, schema_type=schema_type, content_type=content_type, tags=tags,
-            sha256=hashlib.sha256(data).hexdigest(), size=len(data), width=width, height=height,
-        )  # fmt: skip
+        (written,) = self.artifact_batch([NewFile(data, schema_type, content_type, tags or {}, width, height)])
+        return written
+
+    def artifact_batch(self, files: Sequence[NewFile]) -> list[Artifact]:
+        """Writes images under their samples' numbers. Raises PermanentError `DiskFull`."""
+        names = [f"{int(file.tags['sample_index']):06d}.png" for file in files]
+        self._output.write_all([(name, file.data) for name, file in zip(names, files, strict=True)])
+        self.written += len(files)
+        return [describe(file, name, name) for name, file in zip(names, files, strict=True)]
 
     def progress(self, done: int, total: int) -> None:
         """A line in the log every few seconds."""

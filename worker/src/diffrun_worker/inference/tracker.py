@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from diffrun_worker.block import Point
-from diffrun_worker.inference.aggregates import LATENT_L2, PIXEL_DELTA, Aggregate, Floats
+from diffrun_worker.inference.aggregates import LATENT_L2, PIXEL_DELTA, Aggregate, Floats, Video
 from diffrun_worker.inference.lane import Lane
 from diffrun_worker.inference.output import metrics_name
 from diffrun_worker.inference.result import FrameData
@@ -62,8 +62,8 @@ FLUSH_SECONDS = 0.1
 _MAX_PENDING_BYTES = 16 * 2**20
 
 Publish = Callable[[list[Point]], None]
-OnSample = Callable[[int, float], None]
-"""Called on the tracker's thread with a finished sample's number and its generation time in seconds."""
+OnSample = Callable[[int, Video], None]
+"""Called on the tracker's thread with a finished sample's number and totals."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Tracker:
         """Seconds by sample number; filled by the thread too."""
         self._folder = folder
         self._publish = publish or (lambda _: None)
-        self._on_sample = on_sample or (lambda _index, _seconds: None)
+        self._on_sample = on_sample or (lambda _index, _video: None)
         self._clock = clock
         self._metrics_json = metrics_name(shard, shards, METRICS_JSON)
         self._paths = [folder / metrics_name(shard, shards, name) for name in (STEPS_CSV, VIDEOS_CSV)]
@@ -197,10 +197,9 @@ class Tracker:
             videos.append((index, _short(seconds), _short(video.total_l2), _short(video.total_pixel_delta)))
             self.generation_times[index] = seconds
             self._told.pop(index, None)
+            self._on_sample(index, video)
         self._append(self._paths[0], self._step_rows(indexes))
         self._append(self._paths[1], videos)
-        for index in indexes:
-            self._on_sample(index, seconds)
         return [Point(METRIC_GENERATION_TIME, seconds, index, {"sample_index": index}) for index in indexes]
 
     def _step_rows(self, indexes: Sequence[int]) -> Iterable[tuple[Any, ...]]:

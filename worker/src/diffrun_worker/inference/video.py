@@ -49,6 +49,16 @@ class Geometry:
         wanted = -(-MIN_SIDE // min(self.height, self.width))
         return -(-wanted // step) * step
 
+    @property
+    def video_height(self) -> int:
+        """Pixels of the video."""
+        return self.height * self.scale
+
+    @property
+    def video_width(self) -> int:
+        """Pixels of the video."""
+        return self.width * self.scale
+
 
 @lru_cache(maxsize=4)
 def find_ffmpeg() -> str:
@@ -109,8 +119,8 @@ class VideoEncoder:
 
     def command(self, length: int) -> list[str]:
         """ffmpeg's command line for videos of `length` frames."""
-        shape, scale = self._geometry, self._geometry.scale
-        size = f"{shape.width * scale}:{shape.height * scale}"
+        shape = self._geometry
+        size = f"{shape.video_width}:{shape.video_height}"
         source = ["-f", "rawvideo", "-pix_fmt", _PIXEL_FORMAT[shape.channels], "-s", f"{shape.width}x{shape.height}"]
         # Keyframes come every `length` frames and nowhere else, so that none is where no file should begin.
         codec = ["-c:v", _ENCODER, "-preset", _PRESET, "-crf", str(CRF), "-bf", "0"]
