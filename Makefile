@@ -76,7 +76,7 @@ down: $(STAMP) ## Take the cluster away and keep the cache (PURGE=1: the cache t
 	@$(DEVCLUSTER) down
 
 .PHONY: bench
-bench: $(STAMP) ## The benchmarks
+bench: setup $(WEB)/dist/index.html tests/browser/node_modules/.stamp ## The benchmarks
 	@for script in benchmarks/*.py; do printf '\n== %s\n' "$$script"; $(BIN)/python "$$script"; done
 
 .PHONY: shell-env
