@@ -15,7 +15,7 @@ from diffrun_worker.block import Shard
 from diffrun_worker.blocks import infer
 from diffrun_worker.blocks.infer import Infer
 from diffrun_worker.errors import ErrorCode, PermanentError, Stopped
-from diffrun_worker.inference import Generation
+from diffrun_worker.inference import Generation, plots
 from diffrun_worker.testing import RecordingContext
 
 NOTHING = {"save_frames": False, "save_deltas": False, "save_video": False}
@@ -30,6 +30,7 @@ def params(**values: Any) -> InferenceConfig:
 @pytest.fixture(autouse=True)
 def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing them takes longer than everything else here, and has tests of its own."""
+    monkeypatch.setattr(plots, "render_all", lambda data, title: iter(()))
     monkeypatch.setattr(infer, "announce_charts", lambda ctx, finished, params: None)
 
 
