@@ -70,9 +70,16 @@ class CheckpointFolder:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        for old in self._states()[: -self._keep]:
-            shutil.rmtree(old)
+        self._prune(target)
         return target
+
+    def _prune(self, newest: Path) -> None:
+        """Keeps the newest states up to this one. Later ones are damaged: else the training had gone on from them."""
+        states = self._states()
+        kept = states[: states.index(newest) + 1][-self._keep :]
+        for state in states:
+            if state not in kept:
+                shutil.rmtree(state)
 
     def newest(self) -> tuple[Snapshot, Path] | None:
         """The newest state that is whole, and where it is; None where there never was one.
