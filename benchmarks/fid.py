@@ -9,7 +9,7 @@ variants take turns within every repeat, in another order each time, so that wha
 all alike; a ratio is taken within a repeat, and its median over the repeats is what counts. The quartiles show the
 spread. All use the same number of threads. Before anything is timed the three must agree to 1e-4.
 
-    ours            streaming float64 moments in batches of 64, symmetric root, eigenvalues
+    ours            streaming float64 moments in batches of 64, eigenvalues of a symmetric matrix
     pytorch-fid     numpy's mean and cov, scipy's sqrtm of the product
     torch-fidelity  numpy's mean and cov, eigenvalues of the product, which is not symmetric
     statistics      ours, without the distance
@@ -82,7 +82,7 @@ def variants(count: int, dimension: int) -> dict[str, Callable[[], float]]:
         "pytorch-fid": by_pytorch_fid,
         "torch-fidelity": by_torch_fidelity,
         "statistics": lambda: float(moments().mean.sum()),
-        "root": lambda: float(FrechetReference(reference)._root.sum()),
+        "root": lambda: float(FrechetReference(reference)._factor[0].sum()),
     }
 
 

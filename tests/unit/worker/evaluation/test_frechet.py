@@ -109,13 +109,34 @@ def test_a_covariance_of_zeros_leaves_the_means_and_the_other_trace() -> None:
 
 
 def test_a_reference_takes_its_root_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    solved: list[int] = []
-    eigh = torch.linalg.eigh
-    monkeypatch.setattr(frechet.torch.linalg, "eigh", lambda matrix: (solved.append(1), eigh(matrix))[1])
-    reference = FrechetReference(moments_of(features(100, 8, 0)))
-    for seed in (1, 2, 3):
-        reference.distance(moments_of(features(100, 8, seed)))
-    assert solved == [1]
+    solved: list[str] = []
+    for name in ("cholesky_ex", "eigh"):
+        solve = getattr(torch.linalg, name)
+        monkeypatch.setattr(
+            frechet.torch.linalg, name, lambda matrix, name=name, solve=solve: (solved.append(name), solve(matrix))[1]
+        )
+    for count, expected in ((100, ["cholesky_ex"]), (6, ["eigh"])):
+        solved.clear()
+        reference = FrechetReference(moments_of(features(count, 8, 0)))
+        for seed in (1, 2, 3):
+            reference.distance(moments_of(features(100, 8, seed)))
+        assert solved == expected
+
+
+def test_both_ways_to_the_root_give_the_same_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frechet, "_PANEL", 7)
+    first, second = moments_of(features(300, 40, 0)), moments_of(features(300, 40, 1, spread=1.5))
+    by_cholesky = frechet_distance(first, second)
+    monkeypatch.setattr(frechet.torch.linalg, "cholesky_ex", lambda matrix: (matrix, torch.tensor(1)))
+    assert frechet_distance(first, second) == pytest.approx(by_cholesky, rel=1e-10)
+
+
+def test_a_singular_covariance_of_unknown_count_takes_the_way_that_bears_it() -> None:
+    known = moments_of(features(30, 64, 0))
+    unknown = Moments(known.mean, known.covariance)
+    other = moments_of(features(200, 64, 1, spread=1.5))
+    assert frechet_distance(unknown, other) == pytest.approx(frechet_distance(known, other), rel=1e-9)
+    assert frechet_distance(unknown, unknown) < 1e-9 * float(known.covariance.trace())
 
 
 def test_features_of_other_dimensions_have_no_distance() -> None:

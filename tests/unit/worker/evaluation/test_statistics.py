@@ -26,6 +26,7 @@ def assert_moments_of(found: Moments, all_features: torch.Tensor, tolerance: flo
 @pytest.mark.parametrize("batch", [1, 7, 100, 700])
 def test_the_size_of_batches_does_not_matter(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(statistics, "_PANEL", 5)
     given, gathered = features(), FeatureStatistics(12)
     for part in given.split(batch):
         gathered.update(part)
@@ -51,6 +52,7 @@ def test_features_of_float32_are_summed_in_float64() -> None:
 
 def test_shards_merge_into_the_moments_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(statistics, "_PANEL", 5)
     given, whole = features(), FeatureStatistics(12)
     for part in given.split([1, 0, 300, 399]):
         shard = FeatureStatistics(12)

@@ -5,6 +5,10 @@
 The matrix under the last root is symmetric and positive semi-definite, so that its eigenvalues are real and the
 trace is the sum of their roots. The product Σ_r Σ, whose root others take, has the same eigenvalues but is not
 symmetric: it needs the slower general solver, and complex numbers appear where it is nearly singular.
+
+Only eigenvalues count, and every F with F Fᵀ = Σ_r gives the same: Fᵀ Σ F is Σ_r^½ Σ Σ_r^½ but for a rotation. Where
+Σ_r has full rank F is its Cholesky factor, at a twentieth of the cost of the symmetric root; where it has not,
+F = V Λ^½ of Σ_r = V Λ Vᵀ, without the null space.
 """
 
 from functools import cached_property
@@ -14,6 +18,8 @@ from torch import Tensor
 
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.evaluation.statistics import Moments
+
+_PANEL = 512  # columns computed together: wide enough for the processor, narrow enough to leave zeros out
 
 
 class FrechetReference:
@@ -39,23 +45,41 @@ class FrechetReference:
         # 2. Tr Σ_r + Tr Σ
         traces = torch.trace(reference.covariance) + torch.trace(other.covariance)
         # 3. Tr (Σ_r^½ Σ Σ_r^½)^½, by the eigenvalues; rounding makes those that are 0 a little negative.
-        product = self._root.T @ other.covariance @ self._root  # [R, R]
-        eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2)
-        mixed = eigenvalues.clamp(min=0).sqrt().sum()
+        factor, triangular = self._factor
+        product = _congruent(factor, other.covariance) if triangular else factor.T @ other.covariance @ factor
+        mixed = torch.linalg.eigvalsh(product, UPLO="L").clamp(min=0).sqrt().sum()
         return max(0.0, float(means + traces - 2 * mixed))
 
     @cached_property
-    def _root(self) -> Tensor:
-        """V Λ^½ of Σ_r = V Λ Vᵀ without the null space: [D, R], R the rank.
+    def _factor(self) -> tuple[Tensor, bool]:
+        """F with F Fᵀ = Σ_r, [D, R] with R its rank, and whether it is lower triangular."""
+        covariance = self.moments.covariance
+        if not self.moments.rank_deficient:
+            factor, failed = torch.linalg.cholesky_ex(covariance)
+            pivots = factor.diagonal().square()
+            if not int(failed) and bool(pivots.min() > self._noise(covariance.diagonal().max())):
+                return factor, True
+        eigenvalues, vectors = torch.linalg.eigh(covariance)
+        kept = eigenvalues > self._noise(eigenvalues[-1].clamp(min=0))
+        return vectors[:, kept] * eigenvalues[kept].sqrt(), False
 
-        Σ_r^½ = V Λ^½ Vᵀ, and Vᵀ(·)V leaves eigenvalues alone, so the last rotation is saved. What is cut is noise of
-        the solver: eigenvalues below D · ε · λ_max, which matrix_rank takes for 0 too.
-        """
-        eigenvalues, vectors = torch.linalg.eigh(self.moments.covariance)
-        floor = eigenvalues[-1] * self.moments.dimension * torch.finfo(eigenvalues.dtype).eps
-        kept = eigenvalues > floor.clamp(min=0)
-        root: Tensor = vectors[:, kept] * eigenvalues[kept].sqrt()
-        return root
+    def _noise(self, largest: Tensor) -> Tensor:
+        """D · ε · λ_max: what is below came from rounding; matrix_rank draws the same line."""
+        return largest * self.moments.dimension * torch.finfo(largest.dtype).eps
+
+
+def _congruent(lower: Tensor, symmetric: Tensor) -> Tensor:
+    """The lower triangle of Lᵀ A L, [D, D]; what is above it means nothing.
+
+    Panel by panel, and without the zeros of L: a third of the arithmetic of two full products.
+    """
+    size = len(lower)
+    product = torch.zeros_like(symmetric)
+    for start in range(0, size, _PANEL):
+        columns = slice(start, min(start + _PANEL, size))
+        right = symmetric[start:, start:] @ lower[start:, columns]  # [D − start, panel]
+        product[start:, columns] = lower[start:, start:].T @ right
+    return product
 
 
 def frechet_distance(reference: Moments, other: Moments) -> float:

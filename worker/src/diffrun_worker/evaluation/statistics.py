@@ -20,6 +20,8 @@ from diffrun_worker.errors import ErrorCode, PermanentError
 BLOCK_ROWS = 1024
 """Rows that are gathered before a block goes into the sums: one pass over the D×D matrix for all of them."""
 
+_PANEL = 512  # columns of M computed together: narrower ones leave more out, and keep the processor less busy
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -66,7 +68,8 @@ class FeatureStatistics:
         self._rows = torch.empty(BLOCK_ROWS + 1, dimension, dtype=torch.float64, device=device)
         self._filled = 0
         self._mean = torch.zeros(dimension, dtype=torch.float64, device=device)
-        self._scatter = torch.zeros(dimension, dimension, dtype=torch.float64, device=device)  # M = (n − 1) Σ
+        # M = (n − 1) Σ, of which only the lower triangle is kept up.
+        self._scatter = torch.zeros(dimension, dimension, dtype=torch.float64, device=device)
 
     def update(self, features: Tensor) -> None:
         """Takes a batch of features, [N, D] of any floating-point type, also N = 0.
@@ -95,7 +98,7 @@ class FeatureStatistics:
         other._absorb()
         if other.count:
             correction = self._join(other._mean.to(self._mean.device), other.count)
-            self._scatter.addmm_(correction[:, None], correction[None])
+            _add_scatter(self._scatter, correction[None])
             self._scatter += other._scatter.to(self._scatter.device)
 
     def moments(self) -> Moments:
@@ -104,7 +107,8 @@ class FeatureStatistics:
         Raises PermanentError `InvalidStatistics` for fewer than 2 images, NaN or infinity.
         """
         self._absorb()
-        covariance = self._scatter / max(self.count - 1, 1)
+        lower = self._scatter.tril() / max(self.count - 1, 1)
+        covariance = lower + lower.tril(-1).T
         return Moments(self._mean.cpu().clone(), covariance.cpu(), self.count)
 
     def _absorb(self) -> None:
@@ -115,8 +119,7 @@ class FeatureStatistics:
         mean = rows.mean(dim=0)
         rows -= mean
         self._rows[self._filled] = self._join(mean, self._filled)
-        whole = self._rows[: self._filled + 1]
-        self._scatter.addmm_(whole.T, whole)
+        _add_scatter(self._scatter, self._rows[: self._filled + 1])
         self._filled = 0
 
     def _join(self, mean: Tensor, count: int) -> Tensor:
@@ -127,6 +130,14 @@ class FeatureStatistics:
         self._mean += delta * (count / total)
         self.count = total
         return correction
+
+
+def _add_scatter(scatter: Tensor, rows: Tensor) -> None:
+    """Adds rowsᵀ rows, [N, D], to the lower triangle of [D, D]: little more than half of the whole product's work."""
+    size = len(scatter)
+    for start in range(0, size, _PANEL):
+        columns = slice(start, min(start + _PANEL, size))
+        scatter[start:, columns].addmm_(rows[:, start:].T, rows[:, columns])
 
 
 def moments_of(features: Tensor) -> Moments:
