@@ -18,7 +18,7 @@ os.environ["HF_HUB_DISABLE_XET"] = "1"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import httpx2
-from huggingface_hub import HfApi, constants, errors, hf_hub_download
+from huggingface_hub import DatasetInfo, HfApi, ModelInfo, constants, errors, hf_hub_download
 
 from diffrun_worker.errors import BlockError, ErrorCode, PermanentError, TemporaryError
 
@@ -91,7 +91,7 @@ class Hub:
                 timeout=API_TIMEOUT,
                 token=self._token,
             )
-        if not info.sha or len(info.sha) != 40:
+        if not isinstance(info, ModelInfo | DatasetInfo) or not info.sha or len(info.sha) != 40:
             raise self._not_a_hub()
         files = tuple(
             RepoFile(

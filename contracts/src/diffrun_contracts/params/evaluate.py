@@ -83,7 +83,7 @@ class Evaluate(Model):
     )
 
     samples: int | None = Field(default=None, ge=2, le=1_000_000)
-    """n, how many images, reported beside the distance; by default 10,000 are drawn, or all that are there are taken."""
+    """n, how many images, reported beside the distance; by default 10,000 are drawn, or all there are taken."""
     batch_size: int = Field(default=64, ge=1, le=4096)
     """Images denoised and looked at together."""
     sampler: Sampler = Sampler()

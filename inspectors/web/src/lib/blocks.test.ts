@@ -7,6 +7,7 @@ const status = (over: Partial<BlockStatus> = {}): BlockStatus => ({
   state: "Running",
   reason: "Running",
   attempt: 1,
+  disruptions: 0,
   pausedSeconds: 0,
   ...over,
 });

@@ -49,6 +49,7 @@ export function blocksOf(detail: RunDetail): { spec: Block | null; status: Block
       state: "Pending",
       reason: "WaitingForDependencies",
       attempt: 0,
+      disruptions: 0,
       pausedSeconds: 0,
     },
   }));

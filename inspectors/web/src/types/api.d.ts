@@ -883,11 +883,11 @@ export interface Ema {
  */
 export interface SampleGrid {
   /**
-   * A grid each so many epochs. 10 by default, where `everySteps` is unset.
+   * A grid each so many epochs, and one at the end. 10 by default, where `everySteps` is unset.
    */
   everyEpochs?: number | null;
   /**
-   * A grid each so many steps.
+   * A grid each so many steps, and one at the end.
    */
   everySteps?: number | null;
   /**
@@ -925,9 +925,9 @@ export interface Checkpointing {
  */
 export interface Evaluate {
   /**
-   * n, how many generated images; reported beside the distance.
+   * n, how many images, reported beside the distance; by default 10,000 are drawn, or all there are taken.
    */
-  samples: number;
+  samples?: number | null;
   /**
    * Images denoised and looked at together.
    */
@@ -946,6 +946,10 @@ export interface Evaluate {
    * A folder of images already generated, instead of drawing some.
    */
   artifacts?: string | null;
+  /**
+   * Take the images that a block this one depends on has generated, its `artifacts_path` output; draw none.
+   */
+  generated: boolean;
   features: Features;
   /**
    * With `features: inception`: its weights.
