@@ -135,9 +135,9 @@ class SampleGrid(Model):
     """The grids of samples that are drawn with the averaged weights during training."""
 
     every_epochs: int | None = Field(default=None, ge=1, le=1_000_000)
-    """A grid each so many epochs. 10 by default, where `everySteps` is unset."""
+    """A grid each so many epochs, and one at the end. 10 by default, where `everySteps` is unset."""
     every_steps: int | None = Field(default=None, ge=1, le=1_000_000_000)
-    """A grid each so many steps."""
+    """A grid each so many steps, and one at the end."""
     samples: int | None = Field(default=None, ge=1, le=256)
     """Images of a grid. 16 by default."""
     seed: int | None = Field(default=None, ge=0, le=2_147_483_647)

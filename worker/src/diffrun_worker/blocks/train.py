@@ -14,6 +14,7 @@ from diffrun_contracts import names
 from diffrun_contracts import params as contract
 from diffrun_worker.block import BlockContext, Outputs
 from diffrun_worker.blocks.preparation import configure_torch
+from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.training.config import resolve
 from diffrun_worker.training.distributed import join
 from diffrun_worker.training.session import train
@@ -32,8 +33,15 @@ class Train:
         config = resolve(params, ctx.seed)
         device = _device(ctx.device, os.environ)
         configure_torch(device.type)
-        with join(config.workers, device) as world:
-            trained = train(config, ctx, world, device)
+        try:
+            with join(config.workers, device) as world:
+                trained = train(config, ctx, world, device)
+        except torch.OutOfMemoryError as error:
+            raise PermanentError(
+                ErrorCode.CUDA_OUT_OF_MEMORY,
+                f"batchSize: a step of {config.batch_size // config.workers} images does not fit into the GPU's "
+                "memory; lower batchSize, set precision: bfloat16, or share it out over more workers",
+            ) from error
         return {
             "model_path": trained.model_path,
             "model": str(config.model),

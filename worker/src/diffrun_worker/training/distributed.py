@@ -49,7 +49,7 @@ class World:
     def average(self, values: Tensor) -> None:
         """Replaces float values by their mean over the ranks. Begun and not waited for where the device is a GPU."""
         if self.size > 1:
-            with _peers_lost():
+            with self.together():
                 dist.all_reduce(values)
             values.div_(self.size)
 
@@ -67,7 +67,7 @@ class World:
             return word or ""
         if self.leads:
             self.store.set(key, word or "")
-        with _peers_lost():
+        with self.together():
             return bytes(self.store.get(key)).decode()
 
     def parallel(self, network: nn.Module) -> nn.Module:
@@ -75,6 +75,24 @@ class World:
         if self.size == 1:
             return network
         return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Around whatever the ranks do together, the backward pass included.
+
+        Raises TemporaryError `PeersUnavailable` where one of them has gone: the block is started again whole.
+        """
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except (dist.DistError, RuntimeError) as error:
+            if self.size == 1:
+                raise
+            raise TemporaryError(
+                ErrorCode.PEERS_UNAVAILABLE,
+                f"workers: a pod that trains with this one has gone ({_first_line(error)}); its own message says why",
+            ) from error
 
     @property
     def _device(self) -> str:
@@ -112,23 +130,6 @@ def join(workers: int, device: torch.device, environment: Mapping[str, str] | No
         yield World(rank, size, store)
     finally:
         dist.destroy_process_group()
-
-
-@contextmanager
-def _peers_lost() -> Iterator[None]:
-    """A collective call fails where a peer has gone: the block is started again whole, so this is temporary."""
-    try:
-        yield
-    except (dist.DistError, RuntimeError) as error:
-        raise lost(error) from error
-
-
-def lost(error: Exception) -> TemporaryError:
-    """The error of a rank whose peers are gone."""
-    return TemporaryError(
-        ErrorCode.PEERS_UNAVAILABLE,
-        f"workers: a pod that trains with this one has gone ({_first_line(error)}); its own message says why",
-    )
 
 
 def _store(address: str, port: int, size: int, rank: int, seconds: float) -> Any:

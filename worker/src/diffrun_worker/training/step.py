@@ -80,7 +80,8 @@ class TrainStep:
                 min_snr_gamma=self._config.diffusion.min_snr_gamma,
             )
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with self._world.together():
+            loss.backward()  # type: ignore[no-untyped-call]
         # 3. What the host will hear of, and whether the weights may change.
         self._measure(step, loss.detach(), self._clip(), pause=pause, stop=stop)
         # 4. The weights, and their average.
