@@ -16,6 +16,7 @@ Exit status 1 where a limit is missed and --check was given.
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import re
@@ -54,6 +55,8 @@ from diffrun_worker.workspace import Workspace
 SELF = str(Path(__file__).resolve())
 RATE = 1000
 TICK = 0.005
+BURST = 10_000
+"""Points that a worker makes before it waits for those to be in its file: what no block ever reaches in a step."""
 OBSERVED = 8
 """Clients whose every event is timed; of the others the events are counted."""
 _TIME = re.compile(rb'"time": ?"([^"]+)"')
@@ -100,6 +103,7 @@ def publish(url: str, directory: Path, repeats: int, count: int) -> dict[str, An
     """Points a second, until Redis has them all."""
     ours, plain = [], []
     client = redis.Redis.from_url(url)
+    gc.freeze()  # as the worker's runner does; it is the same for both ways
     for repeat in range(repeats):
         for way in (("ours", "plain"), ("plain", "ours"))[repeat % 2]:
             run = RunRef(namespace="bench", name="publish", uid=str(uuid.uuid4()))
@@ -118,7 +122,9 @@ def _publish_ours(url: str, directory: Path, run: RunRef, count: int) -> float:
     journal = Journal(Workspace(str(directory)), task, pod=str(uuid.uuid4()), offer=publisher.offer)
     began = time.perf_counter()
     for step in range(0, count, 100):
-        journal.metrics([Point("loss", 0.5, s, {"sample_index": 0}) for s in range(step, step + 100)])
+        journal.metrics([Point("loss", s / 7, s, {"step": s, "sample_index": 0}) for s in range(step, step + 100)])
+        if step % BURST == 0:
+            journal.flush()
     journal.close()
     assert publisher.settle(120) == 0, "Redis did not get everything"
     seconds = time.perf_counter() - began

@@ -4,6 +4,7 @@ In this order: the block's work; every event in `events.jsonl`; as many of them 
 there; `result.json`; the event `block_finished`; the termination message; the exit code.
 """
 
+import gc
 import logging
 from dataclasses import dataclass
 
@@ -146,6 +147,7 @@ class _Session:
         )
         self.journal.event(BlockStarted(block_type=task.type, device=device, versions=versions()))
         ctx.check_pause()
+        gc.freeze()  # what has been imported stays: no collection in the block's loops has to look through it
         outputs = check_outputs(block.run(params, ctx))
         return BlockResult(outputs=outputs, artifacts=ctx.artifacts.count, artifacts_digest=ctx.artifacts.digest())
 
