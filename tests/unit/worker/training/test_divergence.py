@@ -11,6 +11,7 @@ from diffrun_worker.errors import PermanentError
 from diffrun_worker.testing import RecordingContext
 from diffrun_worker.training import step as step_module
 from diffrun_worker.training.readback import Readback
+from diffrun_worker.training.trainer import Saver
 
 from .conftest import Fit
 
@@ -69,3 +70,23 @@ def test_a_gradient_that_overflows_stops_the_training_too(
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_, **__: torch.tensor(math.inf))
     with pytest.raises(PermanentError, match=r"train/grad_norm: is inf at step 0"):
         fit(ctx)
+
+
+def test_a_state_is_saved_only_once_every_loss_before_it_is_known(
+    ctx: RecordingContext, fit: Fit, broken_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state is due right after the broken step, of which the host would hear two steps later."""
+    saved = []
+    monkeypatch.setattr(Saver, "put", lambda _, snapshot: saved.append(snapshot.step))
+    monkeypatch.setattr("diffrun_worker.training.session.Readback", lambda device: Readback(device, 2))
+    with pytest.raises(PermanentError, match="at step 3"):
+        fit(ctx, steps=20, checkpoint={"everySteps": 2})
+    assert saved == [2, broken_at]
+
+
+def test_the_loss_that_stopped_the_training_is_told(ctx: RecordingContext, fit: Fit, broken_at: int) -> None:
+    with pytest.raises(PermanentError):
+        fit(ctx, steps=20)
+    told = [point.value for point in ctx.points if point.name == "train/loss"]
+    assert len(told) == 4
+    assert math.isnan(told[broken_at])

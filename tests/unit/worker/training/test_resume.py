@@ -92,6 +92,7 @@ def test_a_stop_while_a_grid_is_drawn_saves_the_state_as_it_is(ctx: RecordingCon
         fit(ctx, sampleGrid=grids)
     assert states(ctx.root) == ["step-000000002"]
     assert ctx.artifacts == []
+    assert [point.step for point in ctx.points if point.name == "train/loss"] == [0, 1]
 
 
 def test_the_newest_states_are_kept(ctx: RecordingContext, fit: Fit) -> None:
