@@ -169,8 +169,9 @@ def test_a_kill_before_the_old_model_is_deleted_leaves_the_new_one(
         patched.setattr(store.shutil, "rmtree", lambda *_, **__: None)
         store.save_model(folder, unet2d(seed=1), SCHEDULER)
     assert len(list(folder.parent.iterdir())) == 2
-    store.recover(folder)
     assert same_weights(load_model(folder).unet, unet2d(seed=1))
+    store.save_model(folder, unet2d(seed=2), SCHEDULER)
+    assert same_weights(load_model(folder).unet, unet2d(seed=2))
     assert list(folder.parent.iterdir()) == [folder]
 
 
