@@ -61,8 +61,9 @@ from diffrun_worker.training.presets import DIGITS_UNET
 from diffrun_worker.training.randomness import Draws
 from diffrun_worker.training.readback import Readback
 from diffrun_worker.training.report import Report
+from diffrun_worker.training.saver import Saver
 from diffrun_worker.training.step import TrainStep
-from diffrun_worker.training.trainer import Saver, Span, Trainer
+from diffrun_worker.training.trainer import Span, Trainer
 from diffrun_worker.workspace import Workspace
 
 IMAGES = 512

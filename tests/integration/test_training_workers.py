@@ -35,7 +35,8 @@ from diffrun_worker.block import Interruption
 from diffrun_worker.blocks.train import Train
 from diffrun_worker.errors import BlockError, Stopped
 from diffrun_worker.testing import RecordingContext
-from diffrun_worker.training import trainer
+from diffrun_worker.training import session, trainer
+from diffrun_worker.training.readback import Readback
 from diffrun_worker.training.step import TrainStep
 
 class Context(RecordingContext):
@@ -64,6 +65,7 @@ class Context(RecordingContext):
 def rank(root, params, number, phase):
     ctx = Context(root)
     ctx.number, ctx.kind, ctx.at, ctx.paused = number, phase["kind"], phase["at"], True
+    session.Readback = lambda device: Readback(device, phase["lag"])
     run = TrainStep.run
 
     def counted(self, step, **options):
@@ -84,6 +86,7 @@ def rank(root, params, number, phase):
     return said | {"artifacts": len(ctx.artifacts), "progress": len(ctx.progressed)}
 
 torch.set_num_threads(1)
+trainer.PAUSE_SECONDS = 3600  # who waits for a word that never comes does not come back
 params = json.loads(sys.argv[2])
 for phase in json.loads(sys.argv[3]):
     root = Path(sys.argv[1]) / phase["root"]
@@ -122,10 +125,11 @@ def free_port() -> int:
 
 
 PHASES = [
-    {"name": "stopped", "root": "resumed", "kind": "stop", "at": 1},
-    {"name": "resumed", "root": "resumed", "kind": "none", "at": 0},
-    {"name": "paused", "root": "paused", "kind": "pause", "at": 1},
-    {"name": "bereft", "root": "bereft", "kind": "die", "at": 2},
+    {"name": "stopped", "root": "resumed", "kind": "stop", "at": 1, "lag": 0},
+    {"name": "resumed", "root": "resumed", "kind": "none", "at": 0, "lag": 2},
+    # Heard of two steps late, as on a GPU, when more rows are under way that tell of the same pause.
+    {"name": "paused", "root": "paused", "kind": "pause", "at": 1, "lag": 2},
+    {"name": "bereft", "root": "bereft", "kind": "die", "at": 2, "lag": 0},
 ]
 
 Said = dict[str, list[dict[str, Any]]]
@@ -146,7 +150,7 @@ def said(folder: Path) -> Said:
         env={**os.environ, **shared, "DIFFRUN_RENDEZVOUS_SECONDS": "60"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     told = {}
@@ -195,7 +199,7 @@ def test_the_first_worker_alone_speaks_and_both_know_what_was_made(said: Said) -
 def test_a_pause_that_reaches_them_at_different_times_holds_them_after_the_same_step(
     said: Said, alone: RecordingContext
 ) -> None:
-    assert [one["held"] for one in said["paused"]] == [[2], [2]]
+    assert [one["held"] for one in said["paused"]] == [[4], [4]]
     assert said["paused"][0]["losses"] == pytest.approx(losses(alone), rel=1e-4)
 
 

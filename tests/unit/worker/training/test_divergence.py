@@ -11,7 +11,7 @@ from diffrun_worker.errors import PermanentError
 from diffrun_worker.testing import RecordingContext
 from diffrun_worker.training import step as step_module
 from diffrun_worker.training.readback import Readback
-from diffrun_worker.training.trainer import Saver
+from diffrun_worker.training.saver import Saver
 
 from .conftest import Fit
 

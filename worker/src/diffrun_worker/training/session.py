@@ -27,9 +27,10 @@ from diffrun_worker.training.network import Network, build_network, build_optimi
 from diffrun_worker.training.randomness import Draws, Slice
 from diffrun_worker.training.readback import Readback
 from diffrun_worker.training.report import Report
+from diffrun_worker.training.saver import Saver
 from diffrun_worker.training.state import Snapshot, restore
 from diffrun_worker.training.step import TrainStep
-from diffrun_worker.training.trainer import Saver, Span, Trainer
+from diffrun_worker.training.trainer import Span, Trainer
 
 logger = logging.getLogger(__name__)
 

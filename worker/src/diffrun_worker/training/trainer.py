@@ -7,23 +7,21 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import torch
 
 from diffrun_worker.block import BlockContext, Interruption
 from diffrun_worker.errors import ErrorCode, PermanentError, Stopped
-from diffrun_worker.training.checkpoints import CheckpointFolder
 from diffrun_worker.training.config import TrainConfig
 from diffrun_worker.training.distributed import World
 from diffrun_worker.training.grids import Grids
 from diffrun_worker.training.network import Network
 from diffrun_worker.training.readback import Readback, StepRow
 from diffrun_worker.training.report import GRAD_NORM, LOSS, Report
-from diffrun_worker.training.state import Snapshot, capture
+from diffrun_worker.training.saver import Saver
+from diffrun_worker.training.state import capture
 from diffrun_worker.training.step import TrainStep
 
 logger = logging.getLogger(__name__)
@@ -46,39 +44,6 @@ class Span:
     def epoch(self, done: int) -> int:
         """Whole epochs in `done` steps."""
         return done // self.per_epoch
-
-
-class Saver:
-    """Writes states beside the loop, one at a time. Leaving its context waits and raises what failed."""
-
-    def __init__(
-        self, folder: CheckpointFolder, scheduler_config: Mapping[str, Any], classes: tuple[str, ...] | None
-    ) -> None:
-        self._folder = folder
-        self._scheduler_config = scheduler_config
-        self._classes = classes
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
-        self._writing: Future[Any] | None = None
-
-    def __enter__(self) -> "Saver":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.shutdown(wait=True)
-        if error is None or isinstance(error, Stopped):
-            self.wait()
-
-    def wait(self) -> None:
-        """Until the last state is durable. Raises what writing it met with."""
-        if self._writing is not None:
-            self._writing.result()
-
-    def put(self, snapshot: Snapshot) -> None:
-        """Hands a state over; waits for the one before."""
-        self.wait()
-        self._writing = self._thread.submit(self._folder.save, snapshot, self._scheduler_config, self._classes)
 
 
 class Trainer:
@@ -119,6 +84,7 @@ class Trainer:
         self._save_every = config.checkpoint.every.in_steps(span.per_epoch)
         self._settled = span.first  # steps whose rows were read
         self._begun = span.first  # steps that the device was asked for, the same on all workers
+        self._heeded = span.first  # steps whose wish for a pause has been met
         self._stopping = False
 
     def run(self) -> None:
@@ -137,7 +103,7 @@ class Trainer:
         self._read_until(span.total)
 
     def _check(self, step: int) -> None:
-        """Holds or stops a training of one worker; several agree in `_heed`."""
+        """Holds or stops a training of one worker; several agree on it by their rows."""
         if self._world.size > 1:
             return
         try:
@@ -163,7 +129,7 @@ class Trainer:
                 self._diverged(row)
             if heed and row.stop:
                 self._stop(self._begun)
-            if heed and row.pause:
+            if heed and row.pause and row.step >= self._heeded:
                 self._hold()
 
     def _hold(self) -> None:
@@ -177,18 +143,26 @@ class Trainer:
             self._stopping = True
         if self._world.any(self._stopping):
             self._stop(self._begun)
+        self._heeded = self._begun  # the rows that are still to be read tell of this same pause
         self._report.resume_clock()
 
     def _draw(self, done: int) -> None:
         if self._grids is None:
             return
         try:
-            self._grids.draw(done, self._span.epoch(done), self._ctx.check_pause)
+            self._grids.draw(done, self._span.epoch(done), self._check_while_drawing)
         except Stopped:
             self._stopping = True  # several workers stop together, after the next step
             if self._world.size == 1:
                 self._stop(done)
         self._report.resume_clock()
+
+    def _check_while_drawing(self) -> None:
+        """Of several workers one draws: it may give the grid up, but must not hold while the others wait for it."""
+        if self._world.size == 1:
+            self._ctx.check_pause()
+        elif self._ctx.interruption is Interruption.STOP:
+            raise Stopped
 
     def _save(self, done: int) -> None:
         """Saves the state after `done` steps, once all of their losses are known to be finite."""
