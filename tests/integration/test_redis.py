@@ -164,13 +164,11 @@ def test_a_redis_that_never_comes_stops_no_run_and_what_it_missed_is_told(
 def test_a_redis_that_takes_connections_and_answers_nothing_does_not_slow_the_block(
     redis_server: RedisServer, start: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "SOCKET_TIMEOUT", 0.5)
+    monkeypatch.setattr(publisher, "SOCKET_TIMEOUT", 3600)  # a block that waited for an answer would wait for ever
     redis_server.start()
     redis_server.freeze()
-    started = time.monotonic()
     worker = start(steps=100, artifacts=5, stepSeconds=0.005)
     worker.until_in_file(lambda events: points(events) == 100)
-    assert time.monotonic() - started < 4, "100 steps of 5 ms"
     redis_server.thaw()
     assert worker.finish().exit_code == 0
     arrived = redis_server.events(KEY)
