@@ -14,8 +14,8 @@ from diffrun_devcluster.kubectl import Manifest, condition
 from diffrun_devcluster.release import Release
 
 STEPS = 40
-LONG = 500
-"""Steps of a training that a test disturbs: some ten seconds, where nobody else computes."""
+LONG = 400
+"""Steps of a training that a test disturbs: some five seconds, where nobody else computes."""
 
 
 # The sample, in small

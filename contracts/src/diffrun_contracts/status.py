@@ -64,6 +64,15 @@ class Progress(Model):
     """Units of work that there are."""
 
 
+class PodFailure(Model):
+    """Why a pod failed."""
+
+    reason: BlockReason
+    """Why, in one word."""
+    message: Message
+    """Why, in a sentence."""
+
+
 class BlockStatus(Model):
     """One line of the ledger."""
 
@@ -81,6 +90,8 @@ class BlockStatus(Model):
     """Attempts among them that an eviction, a drain or a preemption ended: they cost no retry."""
     job_ref: JobRef | None = None
     """The current attempt's Job."""
+    failure: PodFailure | None = None
+    """What ended the first of pods that work together: by the time that their Job has failed, they may be gone."""
     start_time: datetime | None = None
     """When the current attempt's first pod ran."""
     completion_time: datetime | None = None

@@ -1358,6 +1358,10 @@ export interface BlockStatus {
    */
   jobRef?: JobRef | null;
   /**
+   * What ended the first of pods that work together: by the time that their Job has failed, they may be gone.
+   */
+  failure?: PodFailure | null;
+  /**
    * When the current attempt's first pod ran.
    */
   startTime?: string | null;
@@ -1396,6 +1400,16 @@ export interface JobRef {
    * The Job's UID, once it has been seen.
    */
   uid?: string | null;
+}
+/**
+ * Why a pod failed.
+ */
+export interface PodFailure {
+  reason: BlockReason;
+  /**
+   * Why, in a sentence.
+   */
+  message: string;
 }
 /**
  * How far a block has come, over all its shards.

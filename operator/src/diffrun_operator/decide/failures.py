@@ -2,20 +2,25 @@
 
 from diffrun_contracts import names
 from diffrun_contracts.reasons import BlockReason
-from diffrun_contracts.spec import Block
+from diffrun_contracts.status import PodFailure
+from diffrun_operator.decide.text import clip
 from diffrun_operator.model import ObservedJob, ObservedPod, PodPhase
 
 _FINAL = (BlockReason.USER_ERROR, BlockReason.OOM_KILLED, BlockReason.EVICTED)
-"""What a failed pod may say of itself; anything else is a worker that failed."""
+"""What a failed pod may say of itself, the most telling first; anything else is a worker that failed."""
 
 POD_FAILURE_POLICY = "PodFailurePolicy"
 """The Failed condition's reason where a pod's permanent exit code ended the Job."""
 
 
-def classify(block: Block, job: ObservedJob, pods: list[ObservedPod]) -> tuple[BlockReason, str]:
-    """Reason and message of a block whose Job has failed; `pods` are the Job's, oldest first."""
-    failed = [pod for pod in pods if pod.phase is PodPhase.FAILED]
-    culprit = _culprit(failed) if block.workers == 1 else _first_culprit(failed)
+def classify(job: ObservedJob, pods: list[ObservedPod], known: PodFailure | None) -> tuple[BlockReason, str]:
+    """Reason and message of a block whose Job has failed; `pods` are the Job's, oldest first.
+
+    `known` is what is remembered of pods that work together, and then decides.
+    """
+    if known is not None:
+        return known.reason, known.message
+    culprit = _culprit([pod for pod in pods if pod.phase is PodPhase.FAILED])
     if culprit is None:
         if job.failure_reason == POD_FAILURE_POLICY:
             message = f"a worker of Job {job.name} ended with the permanent exit code {names.EXIT_PERMANENT}; "
@@ -23,6 +28,24 @@ def classify(block: Block, job: ObservedJob, pods: list[ObservedPod]) -> tuple[B
         why = f" ({job.failure_reason})" if job.failure_reason else ""
         return BlockReason.WORKER_FAILED, f"Job {job.name} failed{why}; none of its failed pods is left to say why"
     return trouble(culprit), explain(culprit)
+
+
+def remember(known: PodFailure | None, pods: list[ObservedPod]) -> PodFailure | None:
+    """What ended the first of pods that work together, by what is known and what is in view, oldest first.
+
+    A drained or preempted pod is deleted once it has ended, and the Job controller deletes its peers before it calls
+    the Job failed: whoever looks only then finds nobody to ask. What tells more of the cause replaces what is known.
+    """
+    culprit = _first_culprit([pod for pod in pods if pod.phase is PodPhase.FAILED])
+    if culprit is None:
+        return known
+    seen = PodFailure(reason=trouble(culprit), message=clip(explain(culprit)))
+    return seen if known is None or _rank(seen.reason) < _rank(known.reason) else known
+
+
+def _rank(reason: BlockReason) -> int:
+    """How much a reason tells of the cause, the most telling first."""
+    return _FINAL.index(reason) if reason in _FINAL else len(_FINAL)
 
 
 def oom_killed(pods: list[ObservedPod]) -> ObservedPod | None:
@@ -61,9 +84,7 @@ def _first_culprit(failed: list[ObservedPod]) -> ObservedPod | None:
     disrupted is the cause even where a peer has fallen before it was gone.
     """
     by_themselves = [pod for pod in failed if not pod.terminating] or failed
-    return _telling(failed, BlockReason.USER_ERROR, BlockReason.OOM_KILLED, BlockReason.EVICTED) or (
-        by_themselves[0] if by_themselves else None
-    )
+    return _telling(failed, *_FINAL) or (by_themselves[0] if by_themselves else None)
 
 
 def _telling(failed: list[ObservedPod], *reasons: BlockReason) -> ObservedPod | None:

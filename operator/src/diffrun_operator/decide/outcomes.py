@@ -62,6 +62,8 @@ def _follow(draft: Draft, block: Block) -> None:
         else:
             draft.wake(UNSEEN_WAIT)
         return
+    if block.workers > 1:
+        draft.update(block.name, failure=failures.remember(draft.blocks[block.name].failure, draft.pods_of(block.name)))
     phase = _phase(job)
     if phase in (JobPhase.COMPLETE, JobPhase.FAILED):
         # An outcome that was seen counts, even where the Job has been deleted since.
@@ -107,12 +109,12 @@ def _finish(draft: Draft, block: Block, job: ObservedJob, phase: JobPhase) -> No
     if started is None:
         started = min((pod.started_at for pod in pods if pod.started_at is not None), default=None)
     if phase is JobPhase.FAILED:
-        reason, message = failures.classify(block, job, pods)
+        reason, message = failures.classify(job, pods, draft.blocks[block.name].failure)
         if restarts.failed_together(draft, block, reason, message):
             return
         if reason is BlockReason.WORKER_FAILED:
             message += _used_up(draft, block)
-        draft.end(block.name, BlockState.FAILED, reason, message, at=job.finished_at, start_time=started)
+        draft.end(block.name, BlockState.FAILED, reason, message, at=job.finished_at, start_time=started, failure=None)
         return
     made = draft.blocks[block.name].progress
     draft.end(

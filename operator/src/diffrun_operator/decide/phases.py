@@ -21,6 +21,9 @@ def follow(draft: Draft, block: Block, job: ObservedJob) -> None:
     begun = [pod for pod in pods if pod.phase is PodPhase.RUNNING or pod.started_at is not None]
     running = entry.state is BlockState.RUNNING or bool(begun)
     reason, message = _reason(block, job, pods, entry.reason if entry.state is BlockState.RUNNING else None)
+    if entry.failure is not None:
+        reason = BlockReason.RETRYING
+        message = f"the {block.workers} workers that train together end, since one has failed: {entry.failure.message}"
     start_time = entry.start_time
     if running and start_time is None:
         start_time = min((pod.started_at for pod in begun if pod.started_at is not None), default=draft.now)
@@ -51,13 +54,13 @@ def _reason(
     if any(pod.phase is PodPhase.RUNNING for pod in pods):
         failed = _being_replaced(pods)
         if failed is not None:
-            return BlockReason.RETRYING, _retrying(block, failed)
+            return BlockReason.RETRYING, _retrying(failed)
         return BlockReason.RUNNING, None if waiting is None else _partly(block, waiting)
     if waiting is not None and waiting.trouble is not None:
         return waiting.trouble, waiting.trouble_message or f"pod {waiting.name} cannot start"
     failed = _being_replaced(pods)
     if failed is not None:
-        return BlockReason.RETRYING, _retrying(block, failed)
+        return BlockReason.RETRYING, _retrying(failed)
     if any(pod.phase is PodPhase.SUCCEEDED for pod in pods):
         return BlockReason.RUNNING, None
     return BlockReason.STARTING, None
@@ -76,9 +79,7 @@ def _being_replaced(pods: list[ObservedPod]) -> ObservedPod | None:
     return failed[-1] if failed else None
 
 
-def _retrying(block: Block, pod: ObservedPod) -> str:
-    if block.workers > 1:
-        return f"pod {pod.name} failed, and the workers that train with it end: {failures.explain(pod)}"
+def _retrying(pod: ObservedPod) -> str:
     return f"pod {pod.name} is being replaced: {failures.explain(pod)}"
 
 

@@ -132,8 +132,40 @@ def test_one_worker_is_replaced_by_its_job_and_its_jobs_failure_is_the_blocks() 
     assert (story.entry("t").state, story.entry("t").attempt) == (BlockState.FAILED, 1)
 
 
-def test_while_the_others_end_the_block_says_whose_failure_they_follow() -> None:
+def test_the_first_failures_words_outlive_the_pods() -> None:
+    """An evicted pod is deleted once it has ended, and its peers before the Job counts as failed."""
+    story = training(retries=0)
+    evicted = pod("t", FAILED, shard=1, trouble=EVICTED, trouble_message="drained")
+    story.see(job("t"), pod("t", RUNNING, shard=0), evicted)
+    story.see(job("t"), pod("t", FAILED, shard=0, trouble=WORKER_FAILED, trouble_message="lost the peer"))
+    story.see(job("t", JobPhase.FAILED, finished_at=story.now))
+    entry = story.entry("t")
+    assert (entry.attempt, entry.disruptions, entry.failure) == (2, 1, None)
+    assert entry.message == "all 2 workers start again: drained"
+
+
+def test_a_users_error_seen_late_outweighs_what_was_known() -> None:
+    story = training()
+    story.see(job("t"), pod("t", FAILED, shard=0, trouble=WORKER_FAILED, trouble_message="lost the peer"))
+    story.see(job("t"), pod("t", FAILED, shard=1, trouble=BlockReason.USER_ERROR, trouble_message="lower the batch"))
+    story.see(job("t", JobPhase.FAILED, finished_at=story.now))
+    entry = story.entry("t")
+    assert (entry.state, entry.reason, entry.message) == (BlockState.FAILED, BlockReason.USER_ERROR, "lower the batch")
+
+
+def test_a_newer_failure_of_the_same_kind_does_not_replace_the_first() -> None:
+    story = training(retries=0)
+    story.see(job("t"), pod("t", FAILED, shard=1, trouble=WORKER_FAILED, trouble_message="disk full"))
+    story.see(job("t"), pod("t", FAILED, shard=0, trouble=WORKER_FAILED, trouble_message="lost the peer"))
+    story.see(job("t", JobPhase.FAILED, finished_at=story.now))
+    assert story.entry("t").message.startswith("disk full")
+
+
+def test_while_the_others_end_the_block_says_once_whose_failure_they_follow() -> None:
     story = training()
     story.see(job("t"), pod("t", RUNNING, shard=0), pod("t", FAILED, shard=1, trouble_message="exit code 137"))
-    message = f"pod {job_name('t')}-1-0 failed, and the workers that train with it end: exit code 137"
+    message = "the 2 workers that train together end, since one has failed: exit code 137"
     assert (story.entry("t").reason, story.entry("t").message) == (BlockReason.RETRYING, message)
+    assert story.told(EventReason.BLOCK_RETRIED).endswith(message)
+    story.see(job("t"), pod("t", RUNNING, shard=0))
+    assert (story.entry("t").message, story.events) == (message, [])
