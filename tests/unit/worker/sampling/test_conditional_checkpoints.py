@@ -77,7 +77,7 @@ def test_a_checkpoint_without_classes_is_told_what_to_write(make_checkpoint: Mak
         ),
         ({"classes": ["a", "b", "c"]}, ErrorCode.CORRUPT_CHECKPOINT, 'classes.json has "nullClass" None'),
         ({**THREE, "nullClass": 0}, ErrorCode.CORRUPT_CHECKPOINT, 'classes.json has "nullClass" 0; the null class'),
-        ({**THREE, "nullClass": True}, ErrorCode.CORRUPT_CHECKPOINT, 'classes.json has "nullClass" True'),
+        ({**THREE, "nullClass": 3.0}, ErrorCode.CORRUPT_CHECKPOINT, 'classes.json has "nullClass" 3.0'),
         (
             {"classes": ["a", "b"], "nullClass": 2},
             ErrorCode.INCOMPATIBLE_CHECKPOINT,
@@ -85,7 +85,7 @@ def test_a_checkpoint_without_classes_is_told_what_to_write(make_checkpoint: Mak
         ),
     ],
     ids=["cut", "deep", "list", "no classes", "none", "numbers", "empty name", "twice", "no null", "null taken",
-         "null true", "count"],
+         "null not whole", "count"],
 )  # fmt: skip
 def test_classes_that_cannot_be_asked_for_are_told(
     make_checkpoint: MakeCheckpoint, classes: object, code: str, words: str
