@@ -177,7 +177,8 @@ def _difference(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tup
 
 
 def _scheduler(content: Mapping[str, Any], noise: Noise) -> dict[str, Any]:
-    config: dict[str, Any] = {"_class_name": "DDPMScheduler", "prediction_type": "epsilon", "clip_sample": True}
+    # Not clipped, as for the models that `train` makes: guidance pushes x̂₀ far outside [-1, 1].
+    config: dict[str, Any] = {"_class_name": "DDPMScheduler", "prediction_type": "epsilon", "clip_sample": False}
     for name in SCHEDULER_KEYS:
         given = getattr(noise, name)
         config[name] = given if given is not None else content.get(name, _USUAL[name])
