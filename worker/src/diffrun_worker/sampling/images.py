@@ -102,6 +102,7 @@ class ImageWriter:
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
         self._waiting: deque[tuple[int, Future[None]]] = deque()  # images of a group, and their saving
         self._unsaved = 0
+        self._failed = False  # the saver's alone
 
     def __enter__(self) -> "ImageWriter":
         return self
@@ -132,11 +133,15 @@ class ImageWriter:
         self._settle(_MAX_WAITING)
 
     def _save_group(self, encoded: Future[_Group]) -> None:
+        if self._failed:
+            return  # nothing is saved behind a gap: whoever put it in is told of the failure
+        self._failed = True
         images, failure = encoded.result()
         if images:
             self._save(images)
         if failure is not None:
             raise failure
+        self._failed = False
 
     def _settle(self, allowed: int) -> None:
         """Raises the failures of finished images, and waits until at most `allowed` are unfinished."""
