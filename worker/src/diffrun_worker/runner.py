@@ -148,7 +148,10 @@ class _Session:
         self.journal.event(BlockStarted(block_type=task.type, device=device, versions=versions()))
         ctx.check_pause()
         gc.freeze()  # what has been imported stays: no collection in the block's loops has to look through it
-        outputs = check_outputs(block.run(params, ctx))
+        try:
+            outputs = check_outputs(block.run(params, ctx))
+        finally:
+            gc.unfreeze()  # native modules complain of what is never collected
         return BlockResult(outputs=outputs, artifacts=ctx.artifacts.count, artifacts_digest=ctx.artifacts.digest())
 
     def _unexpected(self, error: Exception) -> BlockError:
