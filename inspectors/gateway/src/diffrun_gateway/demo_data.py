@@ -181,15 +181,20 @@ class DemoRun:
 
     def save(self) -> None:
         """Writes the object, keeping what a person has changed in it meanwhile."""
-        if self._file.exists():
-            there = json.loads(self._file.read_text())
-            self._object["spec"] = there["spec"]
-            for block, gate in there["status"]["gates"].items():
-                mine = self._object["status"]["gates"].setdefault(block, gate)
-                mine.update({key: gate[key] for key in ("decision", "decidedBy", "note") if key in gate})
+        self._look()
         temporary = self._file.with_suffix(".tmp")
         temporary.write_text(json.dumps(self._object, indent=1))
         temporary.replace(self._file)
+
+    def _look(self) -> None:
+        """Takes over what a person has changed in the file."""
+        if not self._file.exists():
+            return
+        there = json.loads(self._file.read_text())
+        self._object["spec"] = there["spec"]
+        for block, gate in there["status"]["gates"].items():
+            mine = self._object["status"]["gates"].setdefault(block, gate)
+            mine.update({key: gate[key] for key in ("decision", "decidedBy", "note") if key in gate})
 
     def play(self, *, until: str | None = None) -> None:
         """Runs the blocks; stops early at the gate where `until` says so, or where it is rejected."""
@@ -217,8 +222,9 @@ class DemoRun:
         self._end("True", "AllBlocksSucceeded", "all blocks succeeded")
 
     def decided(self) -> bool:
-        """Whether somebody has decided on the page, and nothing has come of it yet."""
-        self.save()
+        """Whether somebody has decided on the page, and nothing has come of it yet. Writes nothing: who waits would
+        otherwise overwrite the decision that comes between its reading and its writing."""
+        self._look()
         gate = self._object["status"]["gates"].get("preview", {})
         return "decision" in gate and "closedAt" not in gate
 
