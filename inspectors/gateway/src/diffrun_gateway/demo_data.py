@@ -223,7 +223,8 @@ class DemoRun:
 
     def decided(self) -> bool:
         """Whether somebody has decided on the page, and nothing has come of it yet. Writes nothing: who waits would
-        otherwise overwrite the decision that comes between its reading and its writing."""
+        otherwise overwrite the decision that comes between its reading and its writing.
+        """
         self._look()
         gate = self._object["status"]["gates"].get("preview", {})
         return "decision" in gate and "closedAt" not in gate
