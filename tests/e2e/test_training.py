@@ -1,6 +1,8 @@
 """Training on a real cluster: a study from data to distance, pods that train together, pods that are lost."""
 
+import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from diffrun_devcluster.kubectl import Manifest, condition
 from diffrun_devcluster.release import Release
 
 STEPS = 40
-LONG = 400
+LONG = 300
 """Steps of a training that a test disturbs: some five seconds, where nobody else computes."""
 
 
@@ -119,8 +121,20 @@ def test_two_pods_train_as_one_does(runs: Runs, release: Release, tmp_path: Path
         assert two[step] == pytest.approx(one[step], rel=1e-3), f"step {step}"
 
 
-def lose_a_pod(runs: Runs, name: str, index: int) -> None:
-    """Kills one pod of the training in the midst of its steps, with no time to speak of to tidy up."""
+def kill(runs: Runs, pod: str) -> None:
+    """Deletes a pod with no time to speak of to tidy up."""
+    runs.kubectl.run("delete", "pod", pod, "--grace-period=1", "--wait=false")
+
+
+def evict(runs: Runs, pod: str) -> None:
+    """What `kubectl drain` does."""
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    path = f"/api/v1/namespaces/{runs.kubectl.namespace}/pods/{pod}/eviction"
+    runs.kubectl.run("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+
+
+def lose_a_pod(runs: Runs, name: str, index: int, how: Callable[[Runs, str], None]) -> None:
+    """Takes one pod of the training away in the midst of its steps."""
     runs.until(
         name, "progress is told", lambda seen: ledger(seen)["train"].get("progress", {}).get("done", 0) > 0, timeout=300
     )
@@ -129,7 +143,7 @@ def lose_a_pod(runs: Runs, name: str, index: int) -> None:
         for pod in runs.pods(name)
         if pod["metadata"]["annotations"][names.ANNOTATION_INDEX] == str(index)
     ]
-    runs.kubectl.run("delete", "pod", pod, "--grace-period=1", "--wait=false")
+    how(runs, pod)
 
 
 def assert_resumed(before: dict[int, float], after: dict[int, float]) -> None:
@@ -141,7 +155,7 @@ def assert_resumed(before: dict[int, float], after: dict[int, float]) -> None:
 
 def test_a_pod_that_is_lost_in_the_midst_of_training_resumes(runs: Runs, release: Release, tmp_path: Path) -> None:
     name = runs.start(run("resumes", training("train", steps=LONG, checkpoint={"everySteps": 20})))
-    lose_a_pod(runs, name, 0)
+    lose_a_pod(runs, name, 0, kill)
     ended = runs.finished(name, timeout=600)
     assert condition(ended, "Succeeded")["status"] == "True", condition(ended, "Succeeded")
     assert ledger(ended)["train"]["attempt"] == 1
@@ -149,14 +163,25 @@ def test_a_pod_that_is_lost_in_the_midst_of_training_resumes(runs: Runs, release
     assert_resumed(curve(folder, "train"), curve(folder, "train", retry=1))
 
 
+@pytest.mark.parametrize(
+    ("how", "retries", "disruptions"),
+    [pytest.param(kill, 1, 0, id="killed"), pytest.param(evict, 0, 1, id="evicted, which costs no retry")],
+)
 def test_a_worker_that_is_lost_takes_the_others_along_and_all_resume(
-    runs: Runs, release: Release, tmp_path: Path
+    runs: Runs,
+    release: Release,
+    tmp_path: Path,
+    how: Callable[[Runs, str], None],
+    retries: int,
+    disruptions: int,
 ) -> None:
-    name = runs.start(run("restarts", training("train", steps=LONG, workers=2, checkpoint={"everySteps": 20})))
-    lose_a_pod(runs, name, 1)
+    block = training("train", steps=LONG, workers=2, checkpoint={"everySteps": 20}) | {"retries": retries}
+    name = runs.start(run(f"restarts-{retries}", block))
+    lose_a_pod(runs, name, 1, how)
     ended = runs.finished(name, timeout=600)
     assert condition(ended, "Succeeded")["status"] == "True", condition(ended, "Succeeded")
-    assert ledger(ended)["train"]["attempt"] == 2
+    line = ledger(ended)["train"]
+    assert (line["attempt"], line["disruptions"]) == (2, disruptions)
     first, second = sorted(runs.jobs(name), key=lambda job: job["metadata"]["labels"][names.LABEL_ATTEMPT])
     assert first["status"].get("succeeded", 0) == 0
     assert second["status"]["succeeded"] == 2
