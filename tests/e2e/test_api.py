@@ -53,7 +53,7 @@ def custom(**fields: Any) -> dict[str, Any]:
 
 
 AT = "spec.blocks[0]"
-EXACTLY_ONE = "a block needs exactly one of downloadCheckpoint, generatePreview, generateFull, custom"
+EXACTLY_ONE = "a block needs exactly one of downloadCheckpoint, generatePreview, generateFull, train, evaluate, diagnose, infer, custom"
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an unknown field": (
         one({"generatePreview": {"sample": 2}}),
@@ -130,7 +130,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a sharded download": (
         one({"downloadCheckpoint": {"repo": "a/b"}, "shards": 2}),
-        ["shards: a downloadCheckpoint block runs in one pod; leave shards at 1"],
+        ["shards: only generatePreview, generateFull, infer, custom can be split over several pods; leave shards at 1"],
     ),
     "no blocks": ({**manifest("bad"), "spec": {"blocks": []}}, ["spec.blocks in body should have at least 1 items"]),
     "two blocks of one name": (
