@@ -53,7 +53,10 @@ def custom(**fields: Any) -> dict[str, Any]:
 
 
 AT = "spec.blocks[0]"
-EXACTLY_ONE = "a block needs exactly one of downloadCheckpoint, generatePreview, generateFull, train, evaluate, diagnose, infer, custom"
+EXACTLY_ONE = (
+    "a block needs exactly one of downloadCheckpoint, generatePreview, generateFull, "
+    "train, evaluate, diagnose, infer, custom"
+)
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an unknown field": (
         one({"generatePreview": {"sample": 2}}),

@@ -119,7 +119,9 @@ def test_a_job_deleted_by_somebody_is_started_again_within_the_limit(runs: Runs)
         runs.until(
             name,
             f"attempt {attempt} runs",
-            lambda seen, n=attempt: ledger(seen)["work"]["attempt"] == n and states(seen)["work"] == "Running",
+            lambda seen, n=attempt: (
+                (line := ledger(seen).get("work", {})).get("attempt") == n and line["state"] == "Running"
+            ),
         )
         runs.kubectl.run("delete", "job", ledger(runs.get(name))["work"]["jobRef"]["name"])
     reason, _ = failed(runs, name)

@@ -135,9 +135,11 @@ def evict(runs: Runs, pod: str) -> None:
 
 def lose_a_pod(runs: Runs, name: str, index: int, how: Callable[[Runs, str], None]) -> None:
     """Takes one pod of the training away in the midst of its steps."""
-    runs.until(
-        name, "progress is told", lambda seen: ledger(seen)["train"].get("progress", {}).get("done", 0) > 0, timeout=300
-    )
+
+    def told(seen: Manifest) -> bool:
+        return ledger(seen).get("train", {}).get("progress", {}).get("done", 0) > 0
+
+    runs.until(name, "progress is told", told, timeout=300)
     (pod,) = [
         pod["metadata"]["name"]
         for pod in runs.pods(name)
