@@ -4,10 +4,9 @@
     python benchmarks/fid.py --count 2000 --dimension 512 --repeats 5 --json fid.json
 
 Each variant gets the generated images' features, [N, D] float32, and the reference's mean and covariance, and ends
-with one number: statistics, then distance. The network that gives features is left out, it is the same for all. The
-variants take turns within every repeat, in another order each time, so that whatever else the machine does falls on
-all alike; a ratio is taken within a repeat, and its median over the repeats is what counts. The quartiles show the
-spread. All use the same number of threads. Before anything is timed the three must agree to 1e-4.
+with one number: statistics, then distance. The network that gives features is left out, it is the same for all. How
+they are timed and compared: `harness/comparison.py`. All use the same number of threads. Before anything is timed the
+three must agree to 1e-4.
 
     ours            streaming float64 moments in batches of 64, eigenvalues of a symmetric matrix
     pytorch-fid     numpy's mean and cov, scipy's sqrtm of the product
@@ -18,20 +17,13 @@ spread. All use the same number of threads. Before anything is timed the three m
 Exit status 1 where ours is slower than the faster of the two and --check was given.
 """
 
-import argparse
-import json
-import platform
-import random
-import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from harness.comparison import CLOCKS, Ratio, Spread, compared, finish, interleaved, machine_of, options_of, spreads
 from pytorch_fid.fid_score import calculate_frechet_distance
 from threadpoolctl import threadpool_limits
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
@@ -87,7 +79,7 @@ def variants(count: int, dimension: int) -> dict[str, Callable[[], float]]:
 
 
 def agree(runs: dict[str, Callable[[], float]]) -> dict[str, float]:
-    """Every variant's distance, which is the warm-up too. Raises SystemExit where they differ."""
+    """Every variant's distance. Raises SystemExit where they differ."""
     distances = {name: runs[name]() for name in ("ours", *PEERS) if name in runs}
     ours = distances["ours"]
     for name, distance in distances.items():
@@ -97,64 +89,28 @@ def agree(runs: dict[str, Callable[[], float]]) -> dict[str, float]:
     return distances
 
 
-def measure(runs: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of every variant in every repeat."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    order, shuffle = list(runs), random.Random(0).shuffle
-    for _ in range(repeats):
-        shuffle(order)
-        for name in order:
-            started = time.perf_counter()
-            runs[name]()
-            times[name].append(time.perf_counter() - started)
-    return times
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return {"median": middle, "q1": low, "q3": high}
-
-
-def report(times: dict[str, list[float]]) -> dict[str, Any]:
-    """Prints a table, and returns it."""
-    summary = {name: spread(values) for name, values in times.items()}
-    for name, figures in summary.items():
-        print(f"  {name:15s} {figures['median']:8.3f} s  [{figures['q1']:.3f}, {figures['q3']:.3f}]")
-    ratios = {}
-    for name in PEERS:
-        ratios[name] = spread([theirs / ours for theirs, ours in zip(times[name], times["ours"], strict=True)])
-        low, high = ratios[name]["q1"], ratios[name]["q3"]
-        print(f"  {name} / ours = {ratios[name]['median']:.2f}  [{low:.2f}, {high:.2f}]")
-    met = min(ratio["median"] for ratio in ratios.values()) >= 1
-    print(f"  at least as fast as the faster of the two: {'met' if met else 'MISSED'}")
-    return {"seconds": summary, "ratios": ratios, "met": met}
-
-
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options_of(__doc__)
+    parser.set_defaults(repeats=5)
     parser.add_argument("--count", type=int, default=10_000, help="images")
     parser.add_argument("--dimension", type=int, default=2048, help="features an image")
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, help="by default as many as torch takes here")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--check", action="store_true", help="fail where ours is slower")
     options = parser.parse_args()
-    if options.repeats < 2:
-        parser.error("--repeats: at least 2, or there is no spread")
 
     threads = options.threads or limit_threads()
     torch.set_num_threads(threads)
-    print(f"{platform.machine()}, {threads} threads, torch {torch.__version__}, numpy {np.__version__}")
-    print(f"{options.count} × {options.dimension} features, {options.repeats} repeats")
+    machine = f"{machine_of('cpu', threads)}, numpy {np.__version__}"
+    print(f"{machine}, {options.repeats} repeats\n{options.count} × {options.dimension} features")
     with threadpool_limits(threads):
         runs = variants(options.count, options.dimension)
         distances = agree(runs)
-        result = report(measure(runs, options.repeats))
-    if options.json is not None:
-        options.json.write_text(json.dumps({"threads": threads, "distances": distances, **result}, indent=2))
-    return 1 if options.check and not result["met"] else 0
+        chosen = {name: run for name, run in runs.items() if name in (options.variants or [name])}
+        times = interleaved(chosen, options.repeats, clock=CLOCKS[options.clock])
+    for name, seconds in times.items():
+        print(f"  {name:15s} {Spread.of(seconds):8.3f} s")
+    ratios = compared(times, [Ratio(f"{name} / ours", name, "ours", at_least=1.0) for name in PEERS])
+    return finish(options, machine, [{"distances": distances, "seconds": spreads(times), "ratios": ratios}])
 
 
 if __name__ == "__main__":

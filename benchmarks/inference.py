@@ -3,11 +3,11 @@
     python benchmarks/inference.py
     python benchmarks/inference.py --batch 16 --steps 10 --repeats 15 --json inference.json --check
     python benchmarks/inference.py --device cuda:0 --batch 64
+    python benchmarks/inference.py --flat 10 100 1000
 
 Same checkpoint, seeds, composition (guidance 7.5, an attraction, a repulsion) and number of samples for all; every
-variant's samples are compared before anything is timed. The variants take turns within every repeat, in another order
-each time, so that whatever else the machine does falls on all alike; a ratio is taken within a repeat, and its median
-over the repeats is what counts. The quartiles show the spread. Loading and one warm-up round are left out.
+variant's samples are compared before anything is timed. How they are timed and compared: `harness/comparison.py`.
+Loading and one warm-up round are left out.
 
     ours          our loop, all samples in one batch
     ours, one     our loop, a batch of one, sample after sample
@@ -18,14 +18,15 @@ over the repeats is what counts. The quartiles show the spread. Loading and one 
     capture       ours with frames, deltas, video and metrics written to disk, until the last file is there; several
                   batches, as a shard has them, since what waits at the end is waited for once
 
+`--flat` draws as many samples with everything captured, each number in a process of its own, and prints the rate and
+the most memory that the process held: neither may depend on the number.
+
 Exit status 1 where a limit is missed and --check was given.
 """
 
 import argparse
-import json
-import platform
-import random
-import statistics
+import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -35,6 +36,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from harness.comparison import (
+    CLOCKS,
+    Ratio,
+    Spread,
+    Times,
+    compared,
+    finish,
+    interleaved,
+    machine_of,
+    options_of,
+    spreads,
+)
 from torch import Tensor
 
 from diffrun_contracts.params import DType
@@ -49,14 +62,13 @@ from diffrun_worker.sampling.threads import limit_threads
 CHECKPOINT = Path(__file__).parents[1] / "examples" / "digits-conditional" / "checkpoint"
 SEED, SCALE, ATTRACT, REPEL = 0, 7.5, 2.0, 1.0
 
-# (name, numerator, denominator, limit, whether the ratio must stay below it)
 RATIOS = [
-    ("plain / ours", "plain", "ours", 3.0, False),
-    ("plain shared / ours", "plain shared", "ours", None, False),
-    ("t_fwd(1) / (t_fwd(B) / B)", "forwards one", "forwards", None, False),
-    ("ours, one / ours", "ours, one", "ours", None, False),
-    ("ours / forwards: the loop's overhead", "ours", "forwards", None, True),
-    ("capture / ours", "capture", "ours", 1.10, True),
+    Ratio("plain / ours", "plain", "ours", at_least=3.0),
+    Ratio("plain shared / ours", "plain shared", "ours"),
+    Ratio("t_fwd(1) / (t_fwd(B) / B)", "forwards one", "forwards"),
+    Ratio("ours, one / ours", "ours, one", "ours"),
+    Ratio("ours / forwards: the loop's overhead", "ours", "forwards"),
+    Ratio("capture / ours", "capture", "ours", at_most=1.10),
 ]
 
 
@@ -68,14 +80,14 @@ class Case:
     generation: Generation
     config: InferenceConfig
     batch: int
-    rounds: int
-    """Batches of the variant `capture`."""
+    total: int
+    """Samples of the variant `capture`, a few batches of them."""
 
     def label(self, name: str) -> int:
         return self.generation.ckpt_info.class_index(name)
 
 
-def make_case(options: argparse.Namespace) -> Case:
+def make_case(options: argparse.Namespace, total: int) -> Case:
     ckpt = load_checkpoint(options.checkpoint)
     target, attracted, repelled = ckpt.classes[:3]
     stack = [
@@ -84,14 +96,14 @@ def make_case(options: argparse.Namespace) -> Case:
     ]
     config = InferenceConfig(
         character=target,
-        total=options.batch * options.rounds,
+        total=total,
         seed=SEED,
         num_inference_steps=options.steps,
         force=ForceConfig(guidance_scale=SCALE, force_stack=stack),
         capture=CaptureConfig(save_frames=True, save_deltas=True, save_video=True),
     )
     model = load_model_of(ckpt, options.device, DType(options.dtype))
-    return Case(model, Generation(model, build_scheduler(ckpt), config, ckpt), config, options.batch, options.rounds)
+    return Case(model, Generation(model, build_scheduler(ckpt), config, ckpt), config, options.batch, total)
 
 
 @torch.no_grad()
@@ -136,7 +148,7 @@ def captured(case: Case) -> Tensor:
         recorder = Recorder(Path(folder), case.generation, case.config, str(case.model.device), ShardOfRun("benchmark"))
         with recorder:
             drawn = []
-            for batch in batches(range(case.batch * case.rounds), case.batch):
+            for batch in batches(range(case.total), case.batch):
                 recorder.begin(batch)
                 drawn.append(case.generation.draw(batch, recorder.record))
         return drawn[0]
@@ -165,83 +177,63 @@ def check_equal(case: Case, runs: dict[str, Callable[[], Any]]) -> float:
     return largest
 
 
-def measure(case: Case, runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Seconds a batch, for every variant and repeat."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    order = list(runs)
-    shuffle = random.Random(0).shuffle
-    for repeat in range(repeats + 1):
-        shuffle(order)
-        for name in order:
-            started = time.perf_counter()
-            runs[name]()
-            if case.model.device.type == "cuda":
-                torch.cuda.synchronize()
-            if repeat:  # the first round warms up
-                seconds = time.perf_counter() - started
-                times[name].append(seconds / case.rounds if name == "capture" else seconds)
-    return times
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return {"median": middle, "q1": low, "q3": high}
-
-
-def report(case: Case, times: dict[str, list[float]], difference: float) -> dict[str, Any]:
+def report(case: Case, times: Times, difference: float) -> dict[str, Any]:
     """Prints a table, and returns it."""
-    summary = {name: spread(values) for name, values in times.items()}
-    print(
-        f"{case.batch} samples, {case.config.num_inference_steps} steps, {case.model.dtype}; samples agree to ", end=""
-    )
-    print(f"{difference:.1e}")
-    for name, figures in summary.items():
-        rate = case.batch / figures["median"]
-        print(f"  {name:14s} {rate:9.2f} samples/s   {figures['median'] * 1e3:9.1f} ms", end="")
-        print(f"  [{figures['q1'] * 1e3:.1f}, {figures['q3'] * 1e3:.1f}]")
-    ratios = []
-    for title, above, below, limit, at_most in RATIOS:
-        if above not in times or below not in times:
-            continue
-        figures = spread([one / other for one, other in zip(times[above], times[below], strict=True)])
-        middle = figures["median"]
-        met = None if limit is None else (middle <= limit if at_most else middle >= limit)
-        ratios.append({"name": title, **figures, "limit": limit, "at_most": at_most, "met": met})
-        wanted = (
-            "" if limit is None else f"  {'at most' if at_most else 'at least'} {limit}: {'met' if met else 'MISSED'}"
-        )
-        print(f"  {title:38s} {middle:.3f}  [{figures['q1']:.3f}, {figures['q3']:.3f}]{wanted}")
-    return {"batch": case.batch, "steps": case.config.num_inference_steps, "seconds": summary, "ratios": ratios}
+    steps = case.config.num_inference_steps
+    print(f"{case.batch} samples, {steps} steps, {case.model.dtype}; samples agree to {difference:.1e}")
+    for name, values in times.items():
+        seconds = Spread.of(values)
+        print(f"  {name:14s} {case.batch / seconds.median:9.2f} samples/s  {seconds.scaled(1e3):9.1f} ms")
+    return {"batch": case.batch, "steps": steps, "seconds": spreads(times), "ratios": compared(times, RATIOS)}
+
+
+def flat(options: argparse.Namespace) -> int:
+    """The rate and the memory of a shard, for each number of samples."""
+    print("samples   samples/s   most memory")
+    for count in options.flat:
+        arguments = ["--batch", str(options.batch), "--steps", str(options.steps), "--device", options.device]
+        command = [sys.executable, __file__, "--capture", str(count), "--checkpoint", str(options.checkpoint)]
+        told = subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+        seconds, kibibytes = told.split()
+        print(f"{count:7d}   {count / float(seconds):9.1f}   {int(kibibytes) / 1024:7.0f} MiB")
+    return 0
+
+
+def capture_alone(options: argparse.Namespace) -> int:
+    """Draws so many samples with everything captured; prints the seconds and the process's peak in KiB."""
+    case = make_case(options, total=options.capture)
+    case.generation.draw(range(min(case.batch, case.total)))
+    started = time.perf_counter()
+    captured(case)
+    print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return 0
 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options_of(__doc__)
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=4, help="batches of the variant capture")
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--variants", nargs="+", help="only these, by the names above")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=[str(one) for one in DType], default="float32")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--check", action="store_true", help="fail where a limit is missed")
+    parser.add_argument("--flat", type=int, nargs="+", metavar="SAMPLES", help="the rate and memory for each number")
+    parser.add_argument("--capture", type=int, help=argparse.SUPPRESS)  # one of --flat's processes
     options = parser.parse_args()
-    if options.repeats < 3:
-        parser.error("--repeats: at least 3, or the spread says nothing")
-    threads = limit_threads()
+    machine = machine_of(options.device, limit_threads())
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    machine = torch.cuda.get_device_name(0) if options.device.startswith("cuda") else f"{threads} threads"
-    print(f"{platform.machine()}, {machine}, torch {torch.__version__}, {options.repeats} repeats")
-    case = make_case(options)
-    runs = {name: run for name, run in variants(case).items() if not options.variants or name in options.variants}
-    result = report(case, measure(case, runs, options.repeats), check_equal(case, runs))
-    if options.json is not None:
-        options.json.write_text(json.dumps({"machine": machine, "torch": torch.__version__, **result}, indent=2))
-    missed = [ratio for ratio in result["ratios"] if ratio["met"] is False]
-    return 1 if options.check and missed else 0
+    if options.capture:
+        return capture_alone(options)
+    print(f"{machine}, {options.repeats} repeats, {options.clock} clock")
+    if options.flat:
+        return flat(options)
+    case = make_case(options, total=options.batch * options.rounds)
+    runs = {name: run for name, run in variants(case).items() if name in (options.variants or [name])}
+    difference = check_equal(case, runs)
+    batches_of = {"capture": options.rounds}
+    times = interleaved(runs, options.repeats, clock=CLOCKS[options.clock], units=lambda name: batches_of.get(name, 1))
+    return finish(options, machine, [report(case, times, difference)])
 
 
 if __name__ == "__main__":

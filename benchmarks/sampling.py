@@ -4,11 +4,8 @@
     python benchmarks/sampling.py --models digits --repeats 15 --json digits.json
     python benchmarks/sampling.py --models cat256 --device cuda:0 --dtype bfloat16 --batch 8 --steps 50
 
-Same weights, seeds, dtype, batch and steps for all. The variants take turns within every repeat, in another
-order each time, so that whatever else the machine does falls on all alike; a ratio is taken within a repeat,
-and its median over the repeats is what counts. The quartiles show the spread. Loading and one warm-up round
-are left out. `--clock cpu` counts the process's CPU seconds instead of the wall's: for a machine that is busy
-with other things, and blind to waiting.
+Same weights, seeds, dtype, batch and steps for all. How they are timed and compared: `harness/comparison.py`.
+Loading and one warm-up round are left out.
 
     forwards      the UNet alone, as often as the loop calls it: the limit
     loop          our loop, nothing measured
@@ -24,13 +21,9 @@ Exit status 1 where a limit is missed and --check was given.
 """
 
 import argparse
-import json
-import platform
-import random
-import statistics
+import copy
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -39,6 +32,18 @@ from typing import Any
 
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+from harness.comparison import (
+    CLOCKS,
+    Ratio,
+    Spread,
+    Times,
+    compared,
+    finish,
+    interleaved,
+    machine_of,
+    options_of,
+    spreads,
+)
 
 from diffrun_contracts.params import DType, Sampler
 from diffrun_contracts.task import BlockTask, RunRef
@@ -75,26 +80,22 @@ CAT256 = {
 }
 LINEAR = {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear", "clip_sample": True}
 
-# (name, numerator, denominator, limit, whether the ratio must stay below it)
 RATIOS = {
     "digits": [
-        ("loop overhead", "loop", "forwards", 1.05, True),
-        ("metrics on/off", "loop+metrics", "loop", 1.03, True),
-        ("pipeline, tuned alike / block", "pipeline", "block", 1.0, False),
-        ("pipeline as typed / block", "as typed", "block", None, False),
-        ("naive metrics / ours", "naive", "loop+metrics", None, False),
+        Ratio("loop overhead", "loop", "forwards", at_most=1.05),
+        Ratio("metrics on/off", "loop+metrics", "loop", at_most=1.03),
+        Ratio("pipeline, tuned alike / block", "pipeline", "block", at_least=1.0),
+        Ratio("pipeline as typed / block", "as typed", "block"),
+        Ratio("naive metrics / ours", "naive", "loop+metrics"),
     ],
     "cat256": [
-        ("loop overhead", "loop", "forwards", 1.02, True),
-        ("metrics on/off", "loop+metrics", "loop", 1.01, True),
-        ("pipeline, tuned alike / block", "pipeline", "block", 1.0, False),
-        ("pipeline as typed / block", "as typed", "block", 1.2, False),
-        ("naive metrics / ours", "naive", "loop+metrics", None, False),
+        Ratio("loop overhead", "loop", "forwards", at_most=1.02),
+        Ratio("metrics on/off", "loop+metrics", "loop", at_most=1.01),
+        Ratio("pipeline, tuned alike / block", "pipeline", "block", at_least=1.0),
+        Ratio("pipeline as typed / block", "as typed", "block", at_least=1.2),
+        Ratio("naive metrics / ours", "naive", "loop+metrics"),
     ],
 }
-
-
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass(frozen=True)
@@ -244,117 +245,61 @@ def pod_context(stack: ExitStack, device: str) -> WorkerContext:
     )
 
 
-def measure(case: Case, repeats: int, only: set[str] | None, clock: Callable[[], float]) -> dict[str, list[float]]:
+def measure(case: Case, options: argparse.Namespace) -> Times:
     """Seconds a batch, for every variant and repeat."""
-    cuda = case.model.device.type == "cuda"
     with ExitStack() as stack:
-        runs = {name: run for name, run in variants(case, stack).items() if only is None or name in only}
-        times: dict[str, list[float]] = {name: [] for name in runs}
-        order = list(runs)
-        shuffle = random.Random(0).shuffle
-        for repeat in range(repeats + 1):
-            shuffle(order)
-            for name in order:
-                started = clock()
-                runs[name]()
-                if cuda:
-                    torch.cuda.synchronize()
-                if repeat:  # the first round warms up
-                    times[name].append((clock() - started) / case.rounds)
-    return times
+        runs = {name: run for name, run in variants(case, stack).items() if name in (options.variants or [name])}
+        return interleaved(runs, options.repeats, clock=CLOCKS[options.clock], units=lambda _name: case.rounds)
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return {"median": middle, "q1": low, "q3": high}
-
-
-def report(case: Case, times: dict[str, list[float]]) -> dict[str, Any]:
+def report(case: Case, times: Times) -> dict[str, Any]:
     """Prints a table, and returns it."""
-    summary = {name: spread(values) for name, values in times.items()}
-    ratios = []
     print(f"\n{case.name}: batch {case.batch}, {case.steps} steps, {case.model.dtype}, {case.model.memory_format}")
-    for name, figures in summary.items():
-        print(
-            f"  {name:14s} {figures['median'] * 1e3:10.1f} ms  [{figures['q1'] * 1e3:.1f}, {figures['q3'] * 1e3:.1f}]"
-        )
+    summary = {name: Spread.of(values) for name, values in times.items()}
+    for name, seconds in summary.items():
+        print(f"  {name:14s} {seconds.scaled(1e3):10.1f} ms")
     if {"echo", "echo+metrics", "forwards"} <= times.keys():
-        echo, measured, unet = (summary[name]["median"] for name in ("echo", "echo+metrics", "forwards"))
+        echo, measured, unet = (summary[name].median for name in ("echo", "echo+metrics", "forwards"))
         print(f"  overhead itself: loop {echo / unet:.2%} of the forwards, metrics {(measured - echo) / unet:.2%}")
-    for title, above, below, limit, at_most in RATIOS[case.name]:
-        if above not in times or below not in times:
-            continue
-        figures = spread([one / other for one, other in zip(times[above], times[below], strict=True)])
-        middle = figures["median"]
-        met = None if limit is None else (middle <= limit if at_most else middle >= limit)
-        ratios.append({"name": title, **figures, "limit": limit, "at_most": at_most, "met": met})
-        wanted = (
-            "" if limit is None else f"  {'at most' if at_most else 'at least'} {limit}: {'met' if met else 'MISSED'}"
-        )
-        print(f"  {title:32s} {middle:.4f}  [{figures['q1']:.4f}, {figures['q3']:.4f}]{wanted}")
-    return {"model": case.name, "batch": case.batch, "steps": case.steps, "seconds": summary, "ratios": ratios}
+    ratios = compared(times, RATIOS[case.name])
+    return {"model": case.name, "batch": case.batch, "steps": case.steps, "seconds": spreads(times), "ratios": ratios}
 
 
-def formats(case: Case, repeats: int, clock: Callable[[], float]) -> dict[str, Any]:
+def formats(case: Case, options: argparse.Namespace) -> dict[str, Any]:
     """One forward in either memory format, convolutions done directly: what `best_memory_format` rests on."""
-    results: dict[str, list[float]] = {"contiguous": [], "channels_last": []}
     schedule = Schedule(LINEAR, Sampler(steps=1))
-    unet, pair = case.plain_unet, {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-    for repeat in range(repeats + 1):
-        for name, memory_format in pair.items():
-            model = replace(case.model, unet=unet.to(memory_format=memory_format), memory_format=memory_format)
-            run = forwards(replace(case, model=model), schedule)
-            run()  # the first call after a change of format prepares the weights
-            started = clock()
-            for _ in range(case.rounds):
-                run()
-            if repeat:
-                results[name].append((clock() - started) / case.rounds)
-    figures = spread([one / other for one, other in zip(results["contiguous"], results["channels_last"], strict=True)])
-    print(f"\n{case.name}: batch {case.batch}, contiguous / channels_last = {figures['median']:.3f}", end="")
-    print(f"  [{figures['q1']:.3f}, {figures['q3']:.3f}]")
-    return {"model": case.name, "batch": case.batch, "contiguous_over_channels_last": figures}
+
+    def prepared(memory_format: torch.memory_format) -> Callable[[], object]:
+        unet = copy.deepcopy(case.plain_unet).to(memory_format=memory_format)
+        run = forwards(replace(case, model=replace(case.model, unet=unet, memory_format=memory_format)), schedule)
+        return lambda: [run() for _ in range(case.rounds)]
+
+    runs = {"contiguous": prepared(torch.contiguous_format), "channels_last": prepared(torch.channels_last)}
+    print(f"\n{case.name}: batch {case.batch}")
+    times = interleaved(runs, options.repeats, clock=CLOCKS[options.clock], units=lambda _name: case.rounds)
+    ratios = compared(times, [Ratio("contiguous / channels_last", "contiguous", "channels_last")])
+    return {"model": case.name, "batch": case.batch, "seconds": spreads(times), "ratios": ratios}
 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options_of(__doc__)
     parser.add_argument("--models", nargs="+", choices=["digits", "cat256"], default=["digits", "cat256"])
-    parser.add_argument("--variants", nargs="+", help="only these, by the names above")
     parser.add_argument("--formats", action="store_true", help="compare memory formats instead")
-    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--batch", type=int, help="8 for digits, 1 for cat256")
     parser.add_argument("--steps", type=int, help="10 for digits, 2 for cat256")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=[str(one) for one in DType], default="float32")
-    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--check", action="store_true", help="fail where a limit is missed")
     options = parser.parse_args()
-    if options.repeats < 5:
-        parser.error("--repeats: at least 5, or the spread says nothing")
 
-    threads = limit_threads()
+    machine = machine_of(options.device, limit_threads())
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    machine = torch.cuda.get_device_name(0) if options.device.startswith("cuda") else f"{threads} threads"
-    print(
-        f"{platform.machine()}, {machine}, torch {torch.__version__}, {options.repeats} repeats, {options.clock} clock"
-    )
+    print(f"{machine}, {options.repeats} repeats, {options.clock} clock")
     results = []
     for name in options.models:
         case = {"digits": digits, "cat256": cat256}[name](options)
-        if options.formats:
-            results.append(formats(case, options.repeats, CLOCKS[options.clock]))
-        else:
-            only = set(options.variants) if options.variants else None
-            results.append(report(case, measure(case, options.repeats, only, CLOCKS[options.clock])))
-    if options.json is not None:
-        options.json.write_text(
-            json.dumps({"machine": machine, "torch": torch.__version__, "results": results}, indent=2)
-        )
-    missed = [ratio for result in results for ratio in result.get("ratios", []) if ratio["met"] is False]
-    return 1 if options.check and missed else 0
+        results.append(formats(case, options) if options.formats else report(case, measure(case, options)))
+    return finish(options, machine, results)
 
 
 if __name__ == "__main__":

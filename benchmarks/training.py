@@ -4,10 +4,8 @@
     python benchmarks/training.py --models cifar32 --repeats 15 --json training.json
     python benchmarks/training.py --models ddpm64 --device cuda:0 --precision bfloat16 --batch 64 --steps 50
 
-Same network and first weights, images, batch, AdamW, clipping and precision for all. The variants take turns within
-every repeat, in another order each time, so that whatever else the machine does falls on all alike; a ratio is taken
-within a repeat, and its median over the repeats is what counts. The quartiles show the spread. `--clock cpu` counts
-the process's CPU seconds: for a machine that is busy with other things, and blind to waiting.
+Same network and first weights, images, batch, AdamW, clipping and precision for all. How they are timed and compared:
+`harness/comparison.py`.
 
     passes        forward and backward of one fixed batch: the limit
     example       the example's step, its batches prepared beforehand: AdamW as torch chooses it, EMAModel, `.item()`
@@ -21,17 +19,11 @@ Exit status 1 where a limit is missed and --check was given.
 
 import argparse
 import copy
-import json
-import platform
-import random
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +32,18 @@ import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from diffusers import DDPMScheduler
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
+from harness.comparison import (
+    CLOCKS,
+    Ratio,
+    Spread,
+    Times,
+    compared,
+    finish,
+    interleaved,
+    machine_of,
+    options_of,
+    spreads,
+)
 from PIL import Image
 from torch import Tensor
 
@@ -68,7 +72,6 @@ from diffrun_worker.workspace import Workspace
 
 IMAGES = 512
 TOTAL = 1_000_000  # steps of the learning rate's schedule: a benchmark does not come to its end
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 # name -> (model, its preset's channels and side, batch, steps a round)
 MODELS: dict[str, tuple[dict[str, Any], tuple[int, int], int, int]] = {
@@ -78,14 +81,16 @@ MODELS: dict[str, tuple[dict[str, Any], tuple[int, int], int, int]] = {
     "ddpm64": ({"name": "ddpm-64"}, (3, 64), 32, 5),
 }
 
-# (name, numerator, denominator, limit on a CPU, limit on a GPU, whether the ratio must stay below it)
-RATIOS = [
-    ("example / train", "example", "train", 1.0, 1.5, False),
-    ("as typed / train", "as typed", "train", None, None, False),
-    ("metrics on / off", "train", "step", 1.01, 1.01, True),
-    ("train / passes", "train", "passes", None, None, True),
-    ("train+save / train", "train+save", "train", None, None, True),
-]
+
+def ratios_on(device: torch.device) -> list[Ratio]:
+    """What is asked of a device."""
+    return [
+        Ratio("example / train", "example", "train", at_least=1.5 if device.type == "cuda" else 1.0),
+        Ratio("as typed / train", "as typed", "train"),
+        Ratio("metrics on / off", "train", "step", at_most=1.01),
+        Ratio("train / passes", "train", "passes"),
+        Ratio("train+save / train", "train+save", "train"),
+    ]
 
 
 @dataclass(frozen=True)
@@ -284,87 +289,41 @@ def variants(case: Case, stack: ExitStack) -> dict[str, Callable[[], Callable[[]
     }
 
 
-def measure(case: Case, repeats: int, only: set[str] | None, clock: Callable[[], float]) -> dict[str, list[float]]:
+def measure(case: Case, options: argparse.Namespace) -> Times:
     """Seconds a step, for every variant and repeat."""
     with ExitStack() as stack:
-        runs = {name: make() for name, make in variants(case, stack).items() if only is None or name in only}
-        times: dict[str, list[float]] = {name: [] for name in runs}
-        order = list(runs)
-        shuffle = random.Random(0).shuffle
-        for repeat in range(repeats + 1):
-            shuffle(order)
-            for name in order:
-                started = clock()
-                runs[name]()
-                if case.device.type == "cuda":
-                    torch.cuda.synchronize()
-                if repeat:  # the first round warms up
-                    times[name].append((clock() - started) / case.steps)
-    return times
+        chosen = {name: make for name, make in variants(case, stack).items() if name in (options.variants or [name])}
+        runs = {name: make() for name, make in chosen.items()}
+        return interleaved(runs, options.repeats, clock=CLOCKS[options.clock], units=lambda _name: case.steps)
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return {"median": middle, "q1": low, "q3": high}
-
-
-def report(case: Case, times: dict[str, list[float]]) -> dict[str, Any]:
+def report(case: Case, times: Times) -> dict[str, Any]:
     """Prints a table, and returns it."""
     batch = case.config.batch_size
     dtype = computing_dtype(case.config.precision, case.device)
     print(f"\n{case.name}: batch {batch}, {case.steps} steps a round, {dtype}, {case.network().memory_format}")
-    summary = {name: spread([batch / one for one in values]) for name, values in times.items()}
-    for name, figures in summary.items():
-        print(f"  {name:12s} {figures['median']:10.1f} images/s  [{figures['q1']:.1f}, {figures['q3']:.1f}]")
-    ratios = []
-    for title, above, below, on_cpu, on_gpu, at_most in RATIOS:
-        if above not in times or below not in times:
-            continue
-        limit = on_gpu if case.device.type == "cuda" else on_cpu
-        figures = spread([one / other for one, other in zip(times[above], times[below], strict=True)])
-        met = None if limit is None else figures["median"] <= limit if at_most else figures["median"] >= limit
-        ratios.append({"name": title, **figures, "limit": limit, "at_most": at_most, "met": met})
-        wanted = ""
-        if limit is not None:
-            wanted = f"  {'at most' if at_most else 'at least'} {limit}: {'met' if met else 'MISSED'}"
-        print(f"  {title:22s} {figures['median']:.4f}  [{figures['q1']:.4f}, {figures['q3']:.4f}]{wanted}")
-    return {"model": case.name, "batch": batch, "images_per_second": summary, "ratios": ratios}
+    for name, seconds in times.items():
+        print(f"  {name:12s} {Spread.of([batch / one for one in seconds]):10.1f} images/s")
+    ratios = compared(times, ratios_on(case.device))
+    return {"model": case.name, "batch": batch, "seconds": spreads(times), "ratios": ratios}
 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options_of(__doc__)
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=["digits", "cifar32"])
-    parser.add_argument("--variants", nargs="+", help="only these, by the names above")
-    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--batch", type=int, help="the model's own by default")
     parser.add_argument("--steps", type=int, help="of one timing; the model's own by default")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--compile", action="store_true", help="compile our network, and only ours")
-    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--check", action="store_true", help="fail where a limit is missed")
     options = parser.parse_args()
-    if options.repeats < 5:
-        parser.error("--repeats: at least 5, or the spread says nothing")
 
-    threads = limit_threads()
+    machine = machine_of(options.device, limit_threads())
     torch.backends.cudnn.benchmark = True  # for all alike
-    machine = torch.cuda.get_device_name(0) if options.device.startswith("cuda") else f"{threads} threads"
-    print(f"{platform.machine()}, {machine}, torch {torch.__version__}, {options.repeats} repeats")
-    only = set(options.variants) if options.variants else None
-    results = []
-    for name in options.models:
-        case = make_case(name, options)
-        results.append(report(case, measure(case, options.repeats, only, CLOCKS[options.clock])))
-    if options.json is not None:
-        options.json.write_text(
-            json.dumps({"machine": machine, "torch": torch.__version__, "results": results}, indent=2)
-        )
-    missed = [ratio for result in results for ratio in result["ratios"] if ratio["met"] is False]
-    return 1 if options.check and missed else 0
+    print(f"{machine}, {options.repeats} repeats, {options.clock} clock")
+    cases = [make_case(name, options) for name in options.models]
+    return finish(options, machine, [report(case, measure(case, options)) for case in cases])
 
 
 if __name__ == "__main__":
