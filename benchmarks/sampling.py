@@ -14,7 +14,8 @@ Loading and one warm-up round are left out.
     naive         metrics the obvious way: `.item()` at every step, on the loop's thread
     echo          our loop over a UNet that costs nothing: the overhead itself, also on a busy machine
     echo+metrics  the same with the metrics
-    pipeline      DDIMPipeline over our UNet: its memory format, its convolutions
+    pipeline      DDIMPipeline tuned alike: our memory format, threads and dtype
+    our unet      DDIMPipeline over our UNet, its convolutions included
     as typed      DDIMPipeline with its UNet as from_pretrained loads it, images to PIL
 
 Exit status 1 where a limit is missed and --check was given.
@@ -85,6 +86,7 @@ RATIOS = {
         Ratio("loop overhead", "loop", "forwards", at_most=1.05),
         Ratio("metrics on/off", "loop+metrics", "loop", at_most=1.03),
         Ratio("pipeline, tuned alike / block", "pipeline", "block", at_least=1.0),
+        Ratio("pipeline over our UNet / block", "our unet", "block"),
         Ratio("pipeline as typed / block", "as typed", "block"),
         Ratio("naive metrics / ours", "naive", "loop+metrics"),
     ],
@@ -92,6 +94,7 @@ RATIOS = {
         Ratio("loop overhead", "loop", "forwards", at_most=1.02),
         Ratio("metrics on/off", "loop+metrics", "loop", at_most=1.01),
         Ratio("pipeline, tuned alike / block", "pipeline", "block", at_least=1.0),
+        Ratio("pipeline over our UNet / block", "our unet", "block"),
         Ratio("pipeline as typed / block", "as typed", "block", at_least=1.2),
         Ratio("naive metrics / ours", "naive", "loop+metrics"),
     ],
@@ -186,8 +189,15 @@ def variants(case: Case, stack: ExitStack) -> dict[str, Callable[[], object]]:
         return rounds
 
     echo = replace(model, unet=Echo())
-    tuned, typed = pipeline(model.unet, case), pipeline(case.plain_unet, case)
+    tuned_unet = copy.deepcopy(case.plain_unet).to(memory_format=model.memory_format)
     steps = case.steps
+
+    def piped(unet: Any, output_type: str) -> Callable[[], None]:
+        made = pipeline(unet, case)
+        return again(
+            lambda: made(case.batch, generators_for(seeds), num_inference_steps=steps, output_type=output_type)
+        )
+
     return {
         "forwards": again(forwards(case, schedule)),
         "loop": again(lambda: denoise(model, schedule, generators_for(seeds))),
@@ -196,10 +206,9 @@ def variants(case: Case, stack: ExitStack) -> dict[str, Callable[[], object]]:
         "echo+metrics": lambda: with_metrics(echo),
         "block": block,
         "naive": again(naive),
-        "pipeline": again(
-            lambda: tuned(case.batch, generators_for(seeds), num_inference_steps=steps, output_type="np")
-        ),
-        "as typed": again(lambda: typed(case.batch, generators_for(seeds), num_inference_steps=steps)),
+        "pipeline": piped(tuned_unet, "np"),
+        "our unet": piped(model.unet, "np"),
+        "as typed": piped(case.plain_unet, "pil"),
     }
 
 
