@@ -138,7 +138,7 @@ export type Value = "NaN" | "Infinity" | "-Infinity";
 export type Reason = "trimmed" | "completed" | "superseded";
 
 /**
- * Everything above in one model, so that one JSON schema holds all types.
+ * All of the API in one model, so that one JSON schema holds all types.
  */
 export interface Api {
   problem: Problem;
