@@ -10,7 +10,6 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from diffrun_gateway import telemetry
 from diffrun_gateway.durable import Durable
 from diffrun_gateway.parse import Dropped, Parsed, Reason, parse
 from diffrun_gateway.position import ZERO, Position, StreamId, new_epoch
+from diffrun_gateway.ring import Item, Ring
 from diffrun_gateway.store import RunStore
 from diffrun_gateway.stream_reader import BLOCK_MS, REDIS_ERRORS, Entry, RunStream
 
@@ -33,20 +33,8 @@ MAX_COALESCE = 0.15
 """The same where sending on takes long."""
 TAIL_SECONDS = 5.0
 """How often the files are compared with what came through Redis, and how long a line may take through it."""
-RING_BYTES, RING_ITEMS = 8 << 20, 20_000
-"""What is kept to resume streams from."""
 MAX_BACKOFF = 5.0
 """Seconds between attempts to reach Redis, at most."""
-
-
-class Item:
-    """An event as clients get it."""
-
-    __slots__ = ("data", "id")
-
-    def __init__(self, id_: StreamId, data: bytes) -> None:
-        self.id = id_
-        self.data = data
 
 
 class Client(Protocol):
@@ -95,10 +83,7 @@ class Feed:
         self.used = time.monotonic()
         self._stream, self._durable, self._render, self._on_change = stream, durable, render, on_change
         self._over = False
-        self._ring: deque[Item] = deque()
-        self._ring_bytes = 0
-        self._floor = ZERO  # everything after it, of this epoch, is in the ring
-        self._foreign_floor: StreamId | None = None  # the same for positions of other epochs; None: none of them
+        self._ring = Ring()
         self._tail_due = 0.0
         self._made: tuple[list[Item], bytes] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -150,9 +135,8 @@ class Feed:
         self.clients.add(client)
         self.used = time.monotonic()
         if since is not None:
-            if self._resumable(since):
-                missed = [item for item in self._ring if item.id > since.id]
-                if missed:
+            if self._ring.resumable(since, self.position):
+                if missed := self._ring.after(since.id):
                     client.events(self, missed)
             else:
                 telemetry.RESETS.labels("trimmed").inc()
@@ -170,10 +154,6 @@ class Feed:
         if self._made is None or self._made[0] is not items:
             self._made = items, make(self, items)
         return self._made[1]
-
-    def _resumable(self, since: Position) -> bool:
-        floor = self._floor if since.epoch == self.epoch else self._foreign_floor
-        return floor is not None and floor <= since.id <= self.last
 
     # 1. Load
 
@@ -194,11 +174,11 @@ class Feed:
                     continue
                 seqs.add(event.seq)
                 self._apply(event, "redis")
-                self._keep(Item(entry.id, self._render(event, self, entry.id)))
+                self._ring.keep(Item(entry.id, self._render(event, self, entry.id)))
             self.last = entries[-1].id
         telemetry.REDIS_UP.set(1)
         if first is not None and not self._ahead(delivered, first):
-            self._foreign_floor = max(first, self._floor)
+            self._ring.serve_other_epochs(first)
 
     def _ahead(self, delivered: dict[str, set[int]], first: StreamId) -> bool:
         """Whether the files have events that the stream lacks but may still get, or has lost."""
@@ -267,7 +247,7 @@ class Feed:
             self._restart("completed")
             return
         for item in items:
-            self._keep(item)
+            self._ring.keep(item)
         if void:
             self._restart("superseded")
         elif items:
@@ -348,9 +328,7 @@ class Feed:
     def _restart(self, reason: str) -> None:
         """The history has changed in its middle."""
         self.epoch = new_epoch()
-        self._ring.clear()
-        self._ring_bytes = 0
-        self._floor, self._foreign_floor = self.last, None
+        self._ring.restart(self.last)
         telemetry.RESETS.labels(reason).inc()
         for client in tuple(self.clients):
             client.reset(self, reason)
@@ -381,16 +359,6 @@ class Feed:
             return False
         telemetry.EVENTS.labels(source).inc()
         return True
-
-    def _keep(self, item: Item) -> None:
-        self._ring.append(item)
-        self._ring_bytes += len(item.data)
-        while len(self._ring) > RING_ITEMS or self._ring_bytes > RING_BYTES:
-            oldest = self._ring.popleft()
-            self._ring_bytes -= len(oldest.data)
-            self._floor = oldest.id
-            if self._foreign_floor is not None:
-                self._foreign_floor = max(self._foreign_floor, oldest.id)
 
     def _notice(self, text: str) -> None:
         if text not in self.notices:

@@ -18,8 +18,9 @@ from diffrun_contracts.api import StreamCursor, StreamDenied, StreamEnd, StreamH
 from diffrun_contracts.base import Model
 from diffrun_gateway import telemetry
 from diffrun_gateway.errors import ApiError, Unavailable
-from diffrun_gateway.feed import Feed, Item
+from diffrun_gateway.feed import Feed
 from diffrun_gateway.position import Position
+from diffrun_gateway.ring import Item
 from diffrun_gateway.settings import Limits
 
 logger = logging.getLogger(__name__)
