@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from diffrun_contracts.api import Problem
-from diffrun_gateway import artifact_routes, routes
+from diffrun_gateway import artifact_routes, routes, session_routes
 from diffrun_gateway.asgi import Guard, Hosts, Measured
 from diffrun_gateway.errors import ApiError
 from diffrun_gateway.pages import Pages
@@ -34,6 +34,7 @@ class Application:
             title="diffrun gateway", docs_url=None, redoc_url=None, openapi_url=None, lifespan=self._lifespan,
             redirect_slashes=False,
         )  # fmt: skip
+        api.include_router(session_routes.router)
         api.include_router(routes.router)
         api.include_router(artifact_routes.router)
         api.add_api_route("/livez", _live, include_in_schema=False)

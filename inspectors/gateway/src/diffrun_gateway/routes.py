@@ -14,15 +14,14 @@ from diffrun_contracts.api import (
     GateRequest,
     MetricList,
     RunList,
-    Session,
     Statistics,
     StatisticsList,
 )  # fmt: skip
 from diffrun_contracts.base import Model
-from diffrun_gateway import __version__, runs, views
-from diffrun_gateway.access import COOKIE, KubernetesAccess, Viewer, bearer, require_same_origin
+from diffrun_gateway import runs, views
+from diffrun_gateway.access import Viewer, require_same_origin
 from diffrun_gateway.asgi import Hosts
-from diffrun_gateway.errors import BadRequest, NotFound, Unauthenticated
+from diffrun_gateway.errors import BadRequest, NotFound
 from diffrun_gateway.feed import Feed
 from diffrun_gateway.position import Position, parse_positions
 from diffrun_gateway.run_streams import LiveStatuses, RunListStream
@@ -51,54 +50,14 @@ async def viewer_of(request: Request) -> Viewer:
     return await services_of(request).access.viewer(request)
 
 
+def require_own_page(request: Request, services: Services) -> None:
+    """Refuses what another site's page sends. Raises Forbidden."""
+    require_same_origin(request, Hosts(services.settings.serve.hosts))
+
+
 def answer(body: Model, status: int = 200) -> Response:
     """A model as JSON."""
     return Response(body.to_json(), status, _NO_STORE, "application/json")
-
-
-@router.get("/session")
-async def get_session(request: Request) -> Response:
-    """Who looks, whether or not anybody is signed in."""
-    access = services_of(request).access
-    viewer = None
-    if access.required:
-        try:
-            viewer = await access.viewer(request)
-        except Unauthenticated:
-            viewer = None
-    return answer(_session(access.required, viewer))
-
-
-@router.post("/session")
-async def sign_in(request: Request) -> Response:
-    """Exchanges the Authorization header's token for a session cookie."""
-    services = services_of(request)
-    _same_origin(request, services)
-    if not isinstance(services.access, KubernetesAccess):
-        return answer(_session(False, None))
-    token = bearer(request)
-    if token is None:
-        raise Unauthenticated("send the token in an Authorization header: Bearer <token>")
-    viewer = await services.access.sign_in(token)
-    response = answer(_session(True, viewer))
-    serve = services.settings.serve
-    response.set_cookie(
-        COOKIE, viewer.session or "", max_age=int(services.settings.auth.session_seconds), path=f"{serve.prefix}/",
-        httponly=True, samesite="strict", secure=serve.secure_cookie or request.url.scheme == "https",
-    )  # fmt: skip
-    return response
-
-
-@router.delete("/session")
-async def sign_out(request: Request) -> Response:
-    """Ends the session."""
-    services = services_of(request)
-    _same_origin(request, services)
-    if isinstance(services.access, KubernetesAccess):
-        services.access.sign_out(Viewer(None, session=request.cookies.get(COOKIE)))
-    response = Response(status_code=204)
-    response.delete_cookie(COOKIE, path=f"{services.settings.serve.prefix}/", httponly=True, samesite="strict")
-    return response
 
 
 @router.get("/runs")
@@ -130,7 +89,7 @@ async def decide(
 ) -> Response:
     """Decides a gate in the viewer's own name."""
     services, viewer = services_of(request), await viewer_of(request)
-    _same_origin(request, services)
+    require_own_page(request, services)
     run = await services.named(viewer, _valid(namespace), _valid(name), body.uid)
     _valid(block)
     await services.actions.decide(viewer, run, block, body)
@@ -141,7 +100,7 @@ async def decide(
 async def control(request: Request, namespace: str, name: str, body: Annotated[ControlRequest, Body()]) -> Response:
     """Pauses, resumes or cancels in the viewer's own name."""
     services, viewer = services_of(request), await viewer_of(request)
-    _same_origin(request, services)
+    require_own_page(request, services)
     run = await services.named(viewer, _valid(namespace), _valid(name), body.uid)
     await services.actions.control(viewer, run, body.action)
     return answer(await services.detail(viewer, services.registry.runs.get(body.uid, run)))
@@ -334,15 +293,3 @@ def _wanted(value: str, wanted: list[str] | None) -> bool:
 
 def _user(viewer: Viewer) -> str:
     return viewer.user.name if viewer.user else ""
-
-
-def _session(required: bool, viewer: Viewer | None) -> Session:
-    user = viewer.user if viewer else None
-    return Session(
-        auth_required=required, user=user.name if user else None, version=__version__,
-        expires=viewer.expires if viewer else None,
-    )  # fmt: skip
-
-
-def _same_origin(request: Request, services: Services) -> None:
-    require_same_origin(request, Hosts(services.settings.serve.hosts))
