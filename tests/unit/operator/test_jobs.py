@@ -7,7 +7,8 @@ import pytest
 from diffrun_contracts import names
 from diffrun_contracts.spec import Block, Execution, Resources
 from diffrun_contracts.task import BlockTask
-from diffrun_operator.jobs import GPU, build_job, gpus, resources
+from diffrun_operator.jobs import build_job
+from diffrun_operator.pods import GPU, gpus, resources
 from diffrun_operator.settings import Gates, Hub, SecretKey, Settings, Worker, Workspace
 
 DOWNLOAD = {"name": "download", "downloadCheckpoint": {"repo": "google/ddpm-cat-256"}}
