@@ -51,13 +51,18 @@ def test_a_function_of_a_file_acts_as_a_force_and_as_a_drift(run: Any, noise: An
     torch.testing.assert_close(moved.latent, plain.latent + 0.5, rtol=0, atol=1e-12)
 
 
-def test_a_file_does_not_run_where_it_is_not_allowed(run: Any, tmp_path: Path) -> None:
+def test_a_file_does_not_run_where_it_is_not_allowed_and_the_error_says_what_allows_it(
+    run: Any, tmp_path: Path
+) -> None:
     (tmp_path / "mine.py").write_text("raise SystemExit('it ran')\n")
     with pytest.raises(PermanentError) as caught:
         run(user_code=UserCode(False, tmp_path), **custom("mine.py:push"))
     assert caught.value.code == ErrorCode.USER_CODE_FORBIDDEN
-    assert "force.forceStack[0] force_user_custom: fn: mine.py:push" in caught.value.message
-    assert "DIFFRUN_ALLOW_USER_CODE=1" in caught.value.message
+    assert caught.value.message == (
+        "force.forceStack[0] force_user_custom: fn: mine.py:push is code of your own, which this installation does not "
+        "run; its administrator allows it by the chart's worker.allowUserCode: true, which sets "
+        "DIFFRUN_ALLOW_USER_CODE=1 in the pods, and on the command line --allow-user-code does"
+    )
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("1", True), ("0", False), ("true", False), (None, False)])

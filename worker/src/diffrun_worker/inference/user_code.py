@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 
+from diffrun_contracts import names
 from diffrun_worker.errors import BlockError, ErrorCode, PermanentError
 
-ALLOW_USER_CODE = "DIFFRUN_ALLOW_USER_CODE"
-"""The environment variable by which an installation allows it: `1`. The chart leaves it unset."""
+VALUE = "worker.allowUserCode"
+"""The chart's value by which an installation allows it; it sets `names.ENV_ALLOW_USER_CODE` in the pods."""
 
 OPTION = "--allow-user-code"
 """The command line's option of the same meaning."""
@@ -38,7 +39,7 @@ class UserCode:
         cls, root: Path, environment: Mapping[str, str] = os.environ, *, confined: bool = False
     ) -> "UserCode":
         """The installation's own permission."""
-        return cls(environment.get(ALLOW_USER_CODE) == "1", root, confined)
+        return cls(environment.get(names.ENV_ALLOW_USER_CODE) == "1", root, confined)
 
     def function(self, fn: Any, where: str) -> Callable[..., Any]:
         """The function that a parameter `fn` means: a callable itself, or `path/to/file.py:name`.
@@ -56,7 +57,8 @@ class UserCode:
             raise PermanentError(
                 ErrorCode.USER_CODE_FORBIDDEN,
                 f"{where}: {fn} is code of your own, which this installation does not run; its administrator allows "
-                f"it by {ALLOW_USER_CODE}=1 in the workers' environment, and on the command line {OPTION} does",
+                f"it by the chart's {VALUE}: true, which sets {names.ENV_ALLOW_USER_CODE}=1 in the pods, and on the "
+                f"command line {OPTION} does",
             )
         module = self._module(self._file(path, where), where)
         function = getattr(module, name, None)
