@@ -147,7 +147,8 @@ def said(folder: Path) -> Said:
     planned = json.dumps([phase | {"port": str(free_port())} for phase in PHASES])
     done = subprocess.run(
         [sys.executable, "-c", RANKS, str(folder), json.dumps(params(workers=2)), planned],
-        env={**os.environ, **shared, "DIFFRUN_RENDEZVOUS_SECONDS": "60"},
+        # What torch means to change is an error.
+        env={**os.environ, **shared, "DIFFRUN_RENDEZVOUS_SECONDS": "60", "PYTHONWARNINGS": "error::FutureWarning"},
         capture_output=True,
         text=True,
         timeout=120,

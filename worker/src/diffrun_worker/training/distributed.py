@@ -74,7 +74,7 @@ class World:
         """The network, with gradients that are averaged over the ranks while they are computed."""
         if self.size == 1:
             return network
-        return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return nn.parallel.DistributedDataParallel(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
     @contextmanager
     def together(self) -> Iterator[None]:
