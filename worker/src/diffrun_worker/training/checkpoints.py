@@ -63,7 +63,7 @@ class CheckpointFolder:
         partial = self._folder / f".{target.name}.partial"
         needed = sum(tensor.nbytes for tensor in snapshot.tensors.values())
         try:
-            with disk_full_told(self._folder, f"save the checkpoint of step {snapshot.step}", needed):
+            with _disk_full_told(self._folder, f"save the checkpoint of step {snapshot.step}", needed):
                 _write(partial, snapshot, scheduler_config, classes)
                 partial.rename(target)
                 fsync_dir(self._folder)
@@ -179,7 +179,7 @@ def read(folder: Path) -> Snapshot:
 
 
 @contextmanager
-def disk_full_told(folder: Path, what: str, needed: int) -> Iterator[None]:
+def _disk_full_told(folder: Path, what: str, needed: int) -> Iterator[None]:
     """Turns whatever a full disk raises into a PermanentError `DiskFull`; `what` continues "no room to …"."""
     try:
         yield

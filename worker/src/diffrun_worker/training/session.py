@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from diffrun_worker.models.registry import ARCHITECTURES
 from diffrun_worker.models.store import save_model
 from diffrun_worker.training import checkpoints
 from diffrun_worker.training.batches import Batches
-from diffrun_worker.training.checkpoints import CheckpointFolder, disk_full_told
+from diffrun_worker.training.checkpoints import CheckpointFolder
 from diffrun_worker.training.config import TrainConfig
 from diffrun_worker.training.distributed import World
 from diffrun_worker.training.grids import Grids
@@ -93,7 +92,7 @@ def train(config: TrainConfig, ctx: BlockContext, world: World, device: torch.de
         )  # fmt: skip
         trainer.run()
     if world.leads:
-        _save_result(folder / MODEL, network, scheduler_config)
+        save_model(folder / MODEL, network.average, scheduler_config, network.classes)
     model_path = world.tell("model_path", ctx.workspace.relative(folder / MODEL) if world.leads else None)
     return Trained(model_path, span.total, span.epoch(span.total), report.final_loss, network.parameters, images)
 
@@ -177,9 +176,3 @@ def _facts(config: TrainConfig, images: Images) -> dict[str, Any]:
         "dataset": {"name": images.name, "digest": images.digest, "images": len(images)},
         "versions": versions(),
     }
-
-
-def _save_result(folder: Path, network: Network, scheduler_config: Mapping[str, Any]) -> None:
-    needed = sum(weight.nbytes for weight in network.average.state_dict().values())
-    with disk_full_told(folder.parent, "save the trained model", needed):
-        save_model(folder, network.average, scheduler_config, network.classes)
