@@ -131,8 +131,11 @@ class BlockContext(Protocol):
     ) -> Artifact:
         """Writes a file durably, then announces it. Blocks for the disk: call it off the hot loop's thread.
 
-        Raises PermanentError `DiskFull` where the workspace has no room.
+        Every context takes this as it is: a batch of one file. Raises PermanentError `DiskFull` where the workspace
+        has no room.
         """
+        (written,) = self.artifact_batch([NewFile(data, schema_type, content_type, tags or {}, width, height)])
+        return written
 
     def artifact_batch(self, files: Sequence[NewFile]) -> list[Artifact]:
         """Does the same for files that are ready together, all or none of them, for little more than one costs."""

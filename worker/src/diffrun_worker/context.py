@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from diffrun_contracts.events import Artifact, ArtifactWritten
 from diffrun_contracts.status import Scalar
 from diffrun_worker.artifacts import ArtifactStore
-from diffrun_worker.block import Interruption, NewFile, Point, Shard
+from diffrun_worker.block import BlockContext, Interruption, NewFile, Point, Shard
 from diffrun_worker.control import Control
 from diffrun_worker.journal import Journal
 from diffrun_worker.workspace import Workspace
@@ -55,19 +55,7 @@ class WorkerContext:
         """Publishes many points at once."""
         self._journal.metrics(list(points))
 
-    def artifact(
-        self,
-        data: bytes,
-        *,
-        schema_type: str,
-        content_type: str,
-        tags: Mapping[str, str] | None = None,
-        width: int | None = None,
-        height: int | None = None,
-    ) -> Artifact:
-        """Writes a file durably, then announces it."""
-        (written,) = self.artifact_batch([NewFile(data, schema_type, content_type, tags or {}, width, height)])
-        return written
+    artifact = BlockContext.artifact
 
     def artifact_batch(self, files: Sequence[NewFile]) -> list[Artifact]:
         """Writes files durably, then announces them."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from diffrun_contracts.events import Artifact
 from diffrun_contracts.status import Scalar
 from diffrun_worker.artifacts import describe
-from diffrun_worker.block import Interruption, NewFile, Point, Shard
+from diffrun_worker.block import BlockContext, Interruption, NewFile, Point, Shard
 from diffrun_worker.workspace import Workspace
 
 
@@ -49,19 +49,7 @@ class RecordingContext:
         """Keeps many points."""
         self.points.extend(points)
 
-    def artifact(
-        self,
-        data: bytes,
-        *,
-        schema_type: str,
-        content_type: str,
-        tags: Mapping[str, str] | None = None,
-        width: int | None = None,
-        height: int | None = None,
-    ) -> Artifact:
-        """Keeps an artifact and its bytes."""
-        (kept,) = self.artifact_batch([NewFile(data, schema_type, content_type, tags or {}, width, height)])
-        return kept
+    artifact = BlockContext.artifact
 
     def artifact_batch(self, files: Sequence[NewFile]) -> list[Artifact]:
         """Keeps artifacts and their bytes."""

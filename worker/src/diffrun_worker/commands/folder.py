@@ -9,7 +9,7 @@ from pathlib import Path
 from diffrun_contracts.events import Artifact
 from diffrun_contracts.status import Scalar
 from diffrun_worker.artifacts import describe
-from diffrun_worker.block import Interruption, NewFile, Point, Shard
+from diffrun_worker.block import BlockContext, Interruption, NewFile, Point, Shard
 from diffrun_worker.errors import Stopped
 from diffrun_worker.workspace import Workspace
 
@@ -54,19 +54,7 @@ class FolderContext:
     def metrics(self, points: Iterable[Point]) -> None:
         """Keeps nothing."""
 
-    def artifact(
-        self,
-        data: bytes,
-        *,
-        schema_type: str,
-        content_type: str,
-        tags: Mapping[str, str] | None = None,
-        width: int | None = None,
-        height: int | None = None,
-    ) -> Artifact:
-        """Writes an image under its sample's number. Raises PermanentError `DiskFull`."""
-        (written,) = self.artifact_batch([NewFile(data, schema_type, content_type, tags or {}, width, height)])
-        return written
+    artifact = BlockContext.artifact
 
     def artifact_batch(self, files: Sequence[NewFile]) -> list[Artifact]:
         """Writes images under their samples' numbers. Raises PermanentError `DiskFull`."""
