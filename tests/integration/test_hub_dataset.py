@@ -12,12 +12,15 @@ import pytest
 from huggingface_hub import file_download
 from PIL import Image
 
+from diffrun_contracts.params import Train as TrainParams
 from diffrun_contracts.params.dataset import Dataset
 from diffrun_testkit.faults import Fault
 from diffrun_testkit.repos import Repo
 from diffrun_testkit.servers import HubThread
+from diffrun_worker.blocks.train import Train
 from diffrun_worker.data import Images, load_images
 from diffrun_worker.errors import BlockError, Stopped
+from diffrun_worker.testing import RecordingContext
 from diffrun_worker.workspace import Workspace
 
 REPO = "nobody/colours"
@@ -145,6 +148,31 @@ def test_progress_is_told_in_bytes_and_then_in_images(tmp_path: Path) -> None:
     load_images(spec, Workspace(str(tmp_path)), progress=lambda done, total: told.append((done, total)))
     assert (len(FILES[TRAIN]), len(FILES[TRAIN])) in told
     assert told[-3:] == [(1, 3), (2, 3), (3, 3)]
+
+
+TINY = {
+    "block_out_channels": [4],
+    "norm_num_groups": 4,
+    "layers_per_block": 1,
+    "down_block_types": ["DownBlock2D"],
+    "up_block_types": ["UpBlock2D"],
+    "add_attention": False,
+}
+
+
+def test_a_training_tells_how_far_its_download_is_and_then_its_own_steps(tmp_path: Path) -> None:
+    ctx = RecordingContext(tmp_path)
+    params = TrainParams.model_validate({
+        "model": {"name": "unet2d", "config": TINY},
+        "data": {"hub": {"repo": REPO}, "imageSize": 4},
+        "batchSize": 3,
+        "steps": 1,
+        "sampleGrid": {"samples": 1, "sampler": {"steps": 1}},
+    })  # fmt: skip
+    Train().run(params, ctx)
+    size = len(FILES[TRAIN])
+    told = list(dict.fromkeys(ctx.progressed))
+    assert told[told.index((size, size)) :] == [(size, size), (1, 3), (2, 3), (3, 3), (0, 1), (1, 1)]
 
 
 def test_sigterm_stops_a_download(tmp_path: Path, hub: HubThread) -> None:

@@ -117,7 +117,7 @@ def test_a_part_that_fails_is_a_finding_and_not_an_error(
 
 def test_progress_counts_timesteps_and_samples(ctx: RecordingContext) -> None:
     Diagnose().run(parsed(timesteps=[0, 10], samples=3), ctx)
-    assert ctx.progressed == [(1, 5), (2, 5), (5, 5)]
+    assert ctx.progressed == [(0, 5), (1, 5), (2, 5), (5, 5)]
 
 
 def test_it_can_be_stopped_between_two_calls_of_the_model(ctx: RecordingContext) -> None:

@@ -141,7 +141,7 @@ def test_neither_batches_nor_a_cached_reference_change_the_distance(ctx: Recordi
 def test_progress_counts_images_and_a_pause_is_looked_for_at_every_call(ctx: RecordingContext, digits: Images) -> None:
     Evaluate().run(parsed(sampler={"steps": 2}, batchSize=1000), ctx)
     real, total = len(digits), len(digits) + 10
-    assert ctx.progressed == [(1000, total), (real, total), (total, total)]
+    assert ctx.progressed == [(0, total), (1000, total), (real, total), (total, total)]
     ctx.on_check_pause, seen = _stop_at(ctx.pause_checks + 6), ctx.pause_checks
     with pytest.raises(Stopped):
         Evaluate().run(parsed(sampler={"steps": 20}, batchSize=1000), ctx)

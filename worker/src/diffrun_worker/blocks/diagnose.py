@@ -81,6 +81,7 @@ class Diagnosis:
     def run(self) -> dict[str, Scalar]:
         """All parts, one after the other."""
         outputs: dict[str, Scalar] = {}
+        self._advance(0)
         model = self._network.given(self._labels)
         local = denoise_locally(
             model,
@@ -161,7 +162,9 @@ class Diagnosis:
 def _real_images(params: contract.Diagnose, network: Network, ctx: BlockContext) -> Images:
     """x₀, in the model's size and channels. Raises PermanentError `InvalidParams` where they do not fit the model."""
     channels, size, _ = network.model.shape
-    images = load_images(params.data, ctx.workspace, image_size=size, channels=channels, check=ctx.check_pause)
+    images = load_images(
+        params.data, ctx.workspace, image_size=size, channels=channels, progress=ctx.progress, check=ctx.check_pause
+    )
     if images.shape != network.model.shape:
         raise PermanentError(
             ErrorCode.INVALID_PARAMS,

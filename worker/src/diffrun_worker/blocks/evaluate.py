@@ -66,8 +66,8 @@ class Evaluate:
         configure_torch(ctx.device)
         task = _files(params, ctx) if params.artifacts or params.generated else _drawn(params, ctx)
         images = _real_images(params, task.subject, ctx)
-        extractor = _extractor(params, images, ctx)
         progress = Progress(ctx, real=0 if images is None else len(images), generated=len(task.subject))
+        extractor = _extractor(params, images, ctx)
         reference = _reference(params, images, extractor, ctx, progress)
         moments = Measurement(task.subject, extractor, ctx, progress).run(params.batch_size)
         distance = frechet_distance(reference, moments)
@@ -130,7 +130,9 @@ def _real_images(params: contract.Evaluate, subject: Subject, ctx: BlockContext)
         return None
     channels, size, _ = subject.shape
     data = params.reference.data
-    images = load_images(data, ctx.workspace, image_size=size, channels=channels, check=ctx.check_pause)
+    images = load_images(
+        data, ctx.workspace, image_size=size, channels=channels, progress=ctx.progress, check=ctx.check_pause
+    )
     if params.features is Features.CLASSIFIER and images.shape != subject.shape:
         raise PermanentError(
             ErrorCode.INVALID_PARAMS,

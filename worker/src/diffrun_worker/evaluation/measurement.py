@@ -23,6 +23,7 @@ class Progress:
         self._ctx = ctx
         self._real = real
         self._total = real + generated
+        self.real(0)
 
     def real(self, done: int) -> None:
         """So many real images; holds here while the run is paused."""

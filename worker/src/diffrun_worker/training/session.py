@@ -58,9 +58,7 @@ def train(config: TrainConfig, ctx: BlockContext, world: World, device: torch.de
     Raises PermanentError: what data, model, sampler and checkpoints raise, `NonFiniteLoss`, `DiskFull`; and Stopped.
     """
     torch.backends.cudnn.benchmark = True  # images of one size let cuDNN choose its algorithms once
-    images = load_images(
-        config.data, ctx.workspace, image_size=_image_size(config), channels=_channels(config), check=ctx.check_pause
-    )
+    images = _load(config, ctx, world)
     network = build_network(config, images, device)
     optimizer = build_optimizer(network, config.optimizer)
     diffusion = _diffusion(config)
@@ -71,6 +69,8 @@ def train(config: TrainConfig, ctx: BlockContext, world: World, device: torch.de
     per_epoch = batches.order.steps_per_epoch
     span = Span(first, config.length.in_steps(per_epoch), per_epoch)
     _require_left(config, span)
+    if world.leads:
+        ctx.progress(first, span.total)  # of the training, no longer of the data
     readback = Readback(device)
     draws = Draws(
         config.seed, config.batch_size, images.shape, config.diffusion.timesteps, device,
@@ -95,6 +95,18 @@ def train(config: TrainConfig, ctx: BlockContext, world: World, device: torch.de
         save_model(folder / MODEL, network.average, scheduler_config, network.classes)
     model_path = world.tell("model_path", ctx.workspace.relative(folder / MODEL) if world.leads else None)
     return Trained(model_path, span.total, span.epoch(span.total), report.final_loss, network.parameters, images)
+
+
+def _load(config: TrainConfig, ctx: BlockContext, world: World) -> Images:
+    """The images; rank 0 tells how far a download and the decoding are."""
+    return load_images(
+        config.data,
+        ctx.workspace,
+        image_size=_image_size(config),
+        channels=_channels(config),
+        progress=ctx.progress if world.leads else lambda *_: None,
+        check=ctx.check_pause,
+    )
 
 
 def _image_size(config: TrainConfig) -> int | None:
