@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import orjson
@@ -128,8 +127,3 @@ def _merged(base: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     for key, value in patch.items():
         out[key] = _merged(out.get(key) or {}, value) if isinstance(value, dict) else value
     return out
-
-
-def now() -> datetime:
-    """The gateway's clock."""
-    return datetime.now(UTC)
