@@ -1,8 +1,8 @@
 """Reads the workers' own words from Redis: that they hold or go on, and how far they have come.
 
 Redis is a live path that may be lost. Whatever happens here, runs go on: without Redis a paused run is
-paused all the same, only its `Paused` condition cannot say that every worker holds, and there is no
-progress to show. The index of runs (`diffrun:runs`) is kept here too, as well as Redis allows.
+paused all the same and its deadlines stand still, only its `Paused` condition cannot say that every worker
+holds, and there is no progress to show. The index of runs (`diffrun:runs`) is kept here too, as well as Redis allows.
 """
 
 import asyncio

@@ -1,4 +1,8 @@
-"""Pausing: told to pods by an annotation, held time kept out of deadlines, told in a condition."""
+"""Pausing: told to pods by an annotation, held time kept out of deadlines, told in a condition.
+
+For a deadline a block is held as soon as all its running pods bear the annotation, whatever their workers
+have said: that word comes by Redis, which may be away, and decides the condition alone.
+"""
 
 from diffrun_contracts.reasons import PauseReason
 from diffrun_contracts.status import BlockState, DiffusionRunStatus
@@ -9,7 +13,7 @@ _LIVE = (PodPhase.PENDING, PodPhase.RUNNING)
 
 
 def account(draft: Draft) -> None:
-    """Count the time for which each running block is held: paused, or sent back to its queue.
+    """Count the time for which each running block is held: told to pause, or sent back to its queue.
 
     A block whose Job is not in view keeps its account as it is: nothing is known about it.
     """
@@ -17,8 +21,8 @@ def account(draft: Draft) -> None:
         job = draft.job_of(name) if entry.state is BlockState.RUNNING else None
         if job is None:
             continue
-        holding = draft.spec.pause and not _working(draft.pods_of(name))
-        held = holding or job.phase is JobPhase.SUSPENDED
+        told = draft.spec.pause and all(pod.pause_annotated for pod in _running(draft.pods_of(name)))
+        held = told or job.phase is JobPhase.SUSPENDED
         if held and entry.paused_since is None:
             draft.update(name, paused_since=draft.now)
         elif not held and entry.paused_since is not None:
@@ -26,9 +30,9 @@ def account(draft: Draft) -> None:
             draft.update(name, paused_since=None, paused_seconds=entry.paused_seconds + seconds)
 
 
-def _working(pods: list[ObservedPod]) -> list[ObservedPod]:
-    """The running pods whose workers have not said that they hold."""
-    return [pod for pod in pods if pod.phase is PodPhase.RUNNING and not pod.terminating and not pod.holding]
+def _running(pods: list[ObservedPod]) -> list[ObservedPod]:
+    """The pods that can compute and can be told not to."""
+    return [pod for pod in pods if pod.phase is PodPhase.RUNNING and not pod.terminating]
 
 
 def annotations(draft: Draft, status: DiffusionRunStatus) -> tuple[AnnotatePod, ...]:
@@ -51,7 +55,9 @@ def condition(draft: Draft, *, ended: bool) -> tuple[str, PauseReason, str]:
     if not draft.spec.pause:
         return "False", PauseReason.NOT_REQUESTED, "spec.pause is false"
     names = [name for name, entry in draft.blocks.items() if entry.attempt > 0 and not entry.state.terminal]
-    working = [pod.name for name in names for pod in _working(draft.pods_of(name))]
-    if working:
-        return "False", PauseReason.PAUSE_REQUESTED, f"{len(working)} running pods do not hold yet"
+    running = [pod for name in names for pod in _running(draft.pods_of(name))]
+    told, known = sum(pod.pause_annotated for pod in running), sum(pod.holding for pod in running)
+    if known < len(running):
+        message = f"running pods: {len(running)}, told to pause: {told}, known to hold: {known}"
+        return "False", PauseReason.PAUSE_REQUESTED, message
     return "True", PauseReason.HOLDING, "no pod of the run computes; set spec.pause to false to go on"

@@ -36,6 +36,24 @@ def test_a_pause_is_told_to_live_pods_and_holds_when_they_all_do() -> None:
     assert story.entry("a").paused_since == story.now
 
 
+def test_the_condition_claims_no_more_than_the_workers_have_said() -> None:
+    story = running(shards=3)
+    told = [pod("a", shard=shard, pause_annotated=shard > 0, holding=shard == 2) for shard in range(3)]
+    story.edit(pause=True).see(job("a"), *told)
+    condition = story.condition(ConditionType.PAUSED)
+    assert (condition.status, condition.reason) == ("False", PauseReason.PAUSE_REQUESTED)
+    assert condition.message == "running pods: 3, told to pause: 2, known to hold: 1"
+
+
+def test_a_block_is_held_once_all_its_running_pods_have_been_told() -> None:
+    story = running(shards=2)
+    told, untold = pod("a", pause_annotated=True), pod("a", shard=1)
+    story.edit(pause=True).see(job("a"), told, untold)
+    assert story.entry("a").paused_since is None
+    story.see(job("a"), told, pod("a", shard=1, pause_annotated=True), after=10)
+    assert story.entry("a").paused_since == story.now
+
+
 def test_a_resume_takes_the_annotation_back_and_counts_the_held_time() -> None:
     story = running()
     held = pod("a", pause_annotated=True, holding=True)
@@ -114,13 +132,17 @@ def test_a_requeue_is_never_sooner_than_the_floor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "holding"),
-    [pytest.param(JobPhase.ACTIVE, True, id="paused"), pytest.param(JobPhase.SUSPENDED, False, id="sent to its queue")],
+    ("phase", "paused", "holding"),
+    [
+        pytest.param(JobPhase.ACTIVE, True, True, id="paused"),
+        pytest.param(JobPhase.ACTIVE, True, False, id="paused, and no worker's word arrives"),
+        pytest.param(JobPhase.SUSPENDED, False, False, id="sent to its queue"),
+    ],
 )
-def test_held_time_does_not_count(phase: JobPhase, holding: bool) -> None:
+def test_held_time_does_not_count(phase: JobPhase, paused: bool, holding: bool) -> None:
     story = running(activeDeadlineSeconds=60)
-    held = pod("a", pause_annotated=holding, holding=holding)
-    decision = story.edit(pause=holding).see(job("a", phase), held, after=50)
+    held = pod("a", pause_annotated=paused, holding=holding)
+    decision = story.edit(pause=paused).see(job("a", phase), held, after=50)
     assert decision.requeue_after is None
     story.see(job("a", phase), held, after=1000)
     assert story.entry("a").state is BlockState.RUNNING
