@@ -21,23 +21,20 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-import aiohttp
 import redis
 import uvicorn
+from harness.servers import cpu_seconds, fetch, redis_server, rss, server, wait_for, write_run
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -150,14 +147,14 @@ def paint(url: str, directory: Path, count: int) -> dict[str, Any]:
     """The first answers of a page, from a gateway that has not read the run, and then has."""
     run = RunRef(namespace="bench", name="paint", uid=str(uuid.uuid4()))
     _publish_ours(url, directory, run, count)
-    with server("gateway", url, directory) as (port, process):
+    with server("gateway", SELF, url, directory) as (port, process):
         base = f"http://127.0.0.1:{port}/api"
         wait_for(f"{base}/runs", run.uid)
         asyncio.run(fetch(f"{base}/metrics?run={run.uid}"))
         thinned = [asyncio.run(fetch(f"{base}/series?run={run.uid}&smoothing=ema")) for _ in range(5)]
         whole = [asyncio.run(fetch(f"{base}/series?run={run.uid}&points=0")) for _ in range(5)]
         memory = rss(process.pid)
-    with server("gateway", url, directory, ready=False) as (port, _):
+    with server("gateway", SELF, url, directory, ready=False) as (port, _):
         began = time.perf_counter()
         wait_for(f"http://127.0.0.1:{port}/api/runs", run.uid)
         asyncio.run(fetch(f"http://127.0.0.1:{port}/api/series?run={run.uid}"))
@@ -187,7 +184,7 @@ def _median(runs: list[dict[str, float]], key: str) -> float:
 def _follow_once(url: str, directory: Path, clients: int, way: str, seconds: float) -> dict[str, float]:
     run = RunRef(namespace="bench", name="follow", uid=str(uuid.uuid4()))
     write_run(directory, run)
-    with server(way, url, directory) as (port, process):
+    with server(way, SELF, url, directory) as (port, process):
         if way == "gateway":
             wait_for(f"http://127.0.0.1:{port}/api/runs", run.uid)
         base = [sys.executable, SELF, "--redis", url, "--uid", run.uid, "--seconds", str(seconds)]
@@ -316,119 +313,6 @@ def naive_role(options: argparse.Namespace) -> int:
     app = Starlette(routes=[Route("/api/events", events)])
     uvicorn.run(app, host="127.0.0.1", port=options.port, http="httptools", loop="uvloop", log_level="error")
     return 0
-
-
-@contextmanager
-def server(
-    way: str, url: str, directory: Path, *, ready: bool = True
-) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
-    """A gateway of either kind, on a free port."""
-    port = free_port()
-    if way == "gateway":
-        command = [sys.executable, "-m", "diffrun_gateway", "--local", "--no-auth", "--workspace", str(directory),
-                   "--redis", url, "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
-    else:
-        command = [sys.executable, SELF, "--role", "naive", "--redis", url, "--port", str(port)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while ready and not _open(port):
-            assert time.monotonic() < deadline, f"the {way} did not start"
-            time.sleep(0.05)
-        yield port, process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def redis_server(directory: Path) -> Iterator[str]:
-    """A redis-server with its append-only file on."""
-    port = free_port()
-    (directory / "redis").mkdir()
-    command = [
-        "redis-server",
-        "--port",
-        str(port),
-        "--appendonly",
-        "yes",
-        "--save",
-        "",
-        "--dir",
-        str(directory / "redis"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        while not _open(port):
-            time.sleep(0.02)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def write_run(directory: Path, run: RunRef) -> None:
-    """An object, so that the gateway knows the run before its first event."""
-    path = directory / names.run_dir(run.uid) / names.RUN_FILE
-    path.parent.mkdir(parents=True)
-    spec = {"blocks": [{"name": "b", "custom": {"type": "x"}}]}
-    path.write_text(json.dumps({"metadata": run.model_dump(), "spec": spec, "status": {}}))
-
-
-async def fetch(address: str) -> tuple[float, int]:
-    """Seconds and bytes."""
-    async with aiohttp.ClientSession() as http:
-        began = time.perf_counter()
-        async with http.get(address) as response:
-            size = len(await response.read())
-            assert response.status == 200
-        return time.perf_counter() - began, size
-
-
-def wait_for(address: str, text: str) -> None:
-    """Until the answer holds the text."""
-
-    async def ask() -> None:
-        async with aiohttp.ClientSession() as http:
-            while True:
-                try:
-                    async with http.get(address) as response:
-                        if text in await response.text():
-                            return
-                except aiohttp.ClientError:
-                    pass
-                await asyncio.sleep(0.02)
-
-    asyncio.run(asyncio.wait_for(ask(), 120))
-
-
-def rss(pid: int) -> float:
-    """Resident memory, MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return round(int(status.split("VmRSS:")[1].split()[0]) / 1024, 1)
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def _open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 ROLES = {"publisher": publisher_role, "clients": clients_role, "naive": naive_role}

@@ -1,0 +1,131 @@
+"""The servers that the benchmark of events talks to, and what it reads of their processes."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+
+from diffrun_contracts import names
+from diffrun_contracts.task import RunRef
+
+
+@contextmanager
+def server(
+    way: str, script: str, url: str, directory: Path, *, ready: bool = True
+) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
+    """A gateway of either kind, on a free port; the plain one is a role of `script`."""
+    port = free_port()
+    if way == "gateway":
+        command = [sys.executable, "-m", "diffrun_gateway", "--local", "--no-auth", "--workspace", str(directory),
+                   "--redis", url, "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
+    else:
+        command = [sys.executable, script, "--role", "naive", "--redis", url, "--port", str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while ready and not _open(port):
+            assert time.monotonic() < deadline, f"the {way} did not start"
+            time.sleep(0.05)
+        yield port, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def redis_server(directory: Path) -> Iterator[str]:
+    """A redis-server with its append-only file on."""
+    port = free_port()
+    (directory / "redis").mkdir()
+    command = [
+        "redis-server",
+        "--port",
+        str(port),
+        "--appendonly",
+        "yes",
+        "--save",
+        "",
+        "--dir",
+        str(directory / "redis"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while not _open(port):
+            time.sleep(0.02)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def write_run(directory: Path, run: RunRef) -> None:
+    """An object, so that the gateway knows the run before its first event."""
+    path = directory / names.run_dir(run.uid) / names.RUN_FILE
+    path.parent.mkdir(parents=True)
+    spec = {"blocks": [{"name": "b", "custom": {"type": "x"}}]}
+    path.write_text(json.dumps({"metadata": run.model_dump(), "spec": spec, "status": {}}))
+
+
+async def fetch(address: str) -> tuple[float, int]:
+    """Seconds and bytes."""
+    async with aiohttp.ClientSession() as http:
+        began = time.perf_counter()
+        async with http.get(address) as response:
+            size = len(await response.read())
+            assert response.status == 200
+        return time.perf_counter() - began, size
+
+
+def wait_for(address: str, text: str) -> None:
+    """Until the answer holds the text."""
+
+    async def ask() -> None:
+        async with aiohttp.ClientSession() as http:
+            while True:
+                try:
+                    async with http.get(address) as response:
+                        if text in await response.text():
+                            return
+                except aiohttp.ClientError:
+                    pass
+                await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(ask(), 120))
+
+
+def rss(pid: int) -> float:
+    """Resident memory, MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return round(int(status.split("VmRSS:")[1].split()[0]) / 1024, 1)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A port that nobody uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
