@@ -103,7 +103,7 @@ class Sheets:
 
 def brighten(x_t: Tensor, **_: Any) -> Tensor:
     """A force of one's own: less noise is found where there is ink, so that strokes grow."""
-    return -0.03 * x_t.clamp(0, 1)
+    return -0.25 * x_t.clamp(0, 1)
 
 
 def sideways(x: Tensor, t_index: int, **_: Any) -> Tensor:
