@@ -4,7 +4,6 @@
 export const HUES = 6;
 /** Dashes of a line after the six hues: solid first. Lengths in CSS pixels. */
 export const DASHES: readonly (readonly number[])[] = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
-export const SLOTS = HUES * DASHES.length;
 
 /** FNV-1a, 32 bits: the same for everybody who opens the same link. */
 export function hash(text: string): number {

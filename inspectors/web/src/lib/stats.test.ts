@@ -32,6 +32,9 @@ describe("stats", () => {
   it("has no extremes where nothing is finite", () =>
     expect(of([Number.NaN])).toMatchObject({ min: null, max: null, mean: null }));
   it("does not let a late point pose as the newest", () => {
-    expect(fold(fold(EMPTY, 10, 1, 5), 3, 2, 6)).toMatchObject({ last: 1, lastStep: 10, count: 2 });
+    expect(fold(fold(EMPTY, 3, 1, 6), 10, 2, 5)).toMatchObject({ last: 1, lastStep: 3, lastTime: 6, count: 2 });
+  });
+  it("takes the later of two points of one time", () => {
+    expect(fold(fold(EMPTY, 0, 1, 5), 1, 2, 5)).toMatchObject({ last: 2, lastStep: 1 });
   });
 });

@@ -29,7 +29,7 @@ export const EMPTY: Readonly<Stats> = {
   lastTime: null,
 };
 
-/** The statistics with one more point. `last` is the newest point by step, so that late arrivals do not replace it. */
+/** The statistics with one more point. `last` is the newest point by time, so that late arrivals do not replace it. */
 export function fold(stats: Stats, step: number, value: number, time: number): Stats {
   const one: Stats = Number.isFinite(value)
     ? { ...EMPTY, count: 1, min: value, minStep: step, max: value, maxStep: step, mean: value }
@@ -46,7 +46,7 @@ export function merge(a: Stats, b: Stats): Stats {
   const n = na + nb;
   const lower = pick(a, b, "min", (x, y) => x <= y);
   const upper = pick(a, b, "max", (x, y) => x >= y);
-  const newer = (b.lastStep ?? -1) >= (a.lastStep ?? -1) ? b : a;
+  const newer = (b.lastTime ?? 0) >= (a.lastTime ?? 0) ? b : a;
   return {
     count: a.count + b.count,
     nonFinite: a.nonFinite + b.nonFinite,

@@ -30,8 +30,9 @@ describe("a metric in figures", () => {
     expect(summary.sparkline).toEqual([1, 4, Number.NaN]);
   });
   it("goes on from there, exactly", () => {
-    const summary = foldPoint(fromWire(wire), "u", "denoise/snr", 3, 10, 1000);
-    expect(summary.stats).toMatchObject({ count: 4, max: 10, maxStep: 3, last: 10, lastTime: 1000 });
+    const time = Date.parse(wire.last.time) + 1000;
+    const summary = foldPoint(fromWire(wire), "u", "denoise/snr", 3, 10, time);
+    expect(summary.stats).toMatchObject({ count: 4, max: 10, maxStep: 3, last: 10, lastTime: time });
     expect(summary.stats.mean).toBeCloseTo(5, 12);
   });
   it("begins with the first point", () =>

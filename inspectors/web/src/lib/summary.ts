@@ -39,7 +39,7 @@ export function fromWire(wire: Statistics): Summary {
   return { run: wire.run, name: wire.name, stats, sparkline, interval: wire.intervalSeconds ?? null };
 }
 
-/** The summary with a point that has just been published. The newest by time is the current one. */
+/** The summary with a point that has just been published. */
 export function foldPoint(
   before: Summary | undefined,
   run: string,
@@ -49,8 +49,8 @@ export function foldPoint(
   time: number,
 ): Summary {
   const summary = before ?? { run, name, stats: EMPTY, sparkline: [], interval: null };
-  const stats = { ...fold(summary.stats, step, value, time), last: value, lastStep: step, lastTime: time };
-  return { ...summary, stats, sparkline: [...summary.sparkline, value].slice(-SPARK_POINTS) };
+  const sparkline = [...summary.sparkline, value].slice(-SPARK_POINTS);
+  return { ...summary, stats: fold(summary.stats, step, value, time), sparkline };
 }
 
 /** The values that the trend looks at. */
