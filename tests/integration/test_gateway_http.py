@@ -112,6 +112,17 @@ async def test_a_malformed_request_is_400_and_names_the_field(gate: Gateway, pod
     assert (status, problem["field"]) == (400, field)
 
 
+@pytest.mark.parametrize("most", [2, 70])
+async def test_a_request_may_name_as_many_runs_as_the_setting_says(workspace: Path, pod: Pod, most: int) -> None:
+    uids = [pod.run.uid, *(f"nobody-{number}" for number in range(most))]
+    async with gateway(workspace, None, limits={"runs_per_request": most}) as gate:
+        for path in ("api/metrics", "api/series", "api/statistics", "api/artifacts", "api/events"):
+            assert (await gate.refused(path, run=uids[:most]))[1]["code"] == "RunNotFound"
+            status, problem = await gate.refused(path, run=uids)
+            assert (status, problem["field"]) == (400, "run")
+            assert problem["message"] == f"name between 1 and {most} runs, as run=<uid>"
+
+
 @pytest.mark.parametrize("value", ["abc", "1-2-3", "1-0.a,", "١-٠.a", "9" * 40 + "-0.a", "-1-0.a"])
 async def test_a_bad_last_event_id_is_400(gate: Gateway, pod: Pod, value: str) -> None:
     headers = b"Host: localhost\r\nConnection: close\r\nLast-Event-ID: " + value.encode() + b"\r\n"

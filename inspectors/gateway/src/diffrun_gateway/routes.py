@@ -31,7 +31,8 @@ from diffrun_gateway.views import SeriesQuery, Smoothing, XAxis
 
 router = APIRouter(prefix="/api")
 
-Uids = Annotated[list[str], Query(alias="run", min_length=1, max_length=64)]
+Uids = Annotated[list[str], Query(alias="run")]
+"""How many may be named is a setting, `limits.runs_per_request`; `Services.all_visible` asks it."""
 Words = Annotated[list[str] | None, Query(max_length=64)]
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _NO_STORE = {"cache-control": "no-store"}
