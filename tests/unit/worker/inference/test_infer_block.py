@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ import torch
 from PIL import Image
 
 from diffrun_contracts.params import InferenceConfig
+from diffrun_contracts.task import BlockTask, RunRef
+from diffrun_worker.assignment import Assignment
 from diffrun_worker.block import Shard
 from diffrun_worker.blocks import infer
 from diffrun_worker.blocks.infer import Infer
 from diffrun_worker.errors import ErrorCode, PermanentError, Stopped
+from diffrun_worker.evaluation import classifier
+from diffrun_worker.evaluation.generated import find_images
 from diffrun_worker.inference import Generation, plots
+from diffrun_worker.runner import run_assignment
 from diffrun_worker.testing import RecordingContext
+from diffrun_worker.workspace import Workspace
 
 NOTHING = {"save_frames": False, "save_deltas": False, "save_video": False}
 
@@ -77,6 +84,34 @@ def test_it_hands_over_each_sample_with_its_class_and_says_what_it_did(workspace
     ]
     assert {(artifact.width, artifact.height) for artifact in samples} == {(8, 8)}
     assert len({image.tobytes() for image in images(ctx).values()}) == 5
+
+
+def test_its_final_images_and_nothing_else_of_it_are_what_a_later_block_evaluates(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "_STEPS", 1)
+    letters = params(sampler={"steps": 2}, capture={"save_deltas": False, "save_video": False})
+
+    def run(block: str, values: dict[str, Any], inputs: Mapping[str, Any], shard: Shard) -> Mapping[str, Any]:
+        task = BlockTask(run=RunRef(namespace="d", name="r", uid="u"), block=block, type=block, params=values, seed=5)
+        assignment = Assignment(task=task, workspace=str(workspace), pod="p", shard=shard, inputs=inputs)
+        result = run_assignment(assignment, signals=False).result
+        assert result.error is None
+        return result.outputs
+
+    drawn = letters.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    parts = [run("infer", drawn, {"model_path": "models/tiny"}, Shard(index, 2)) for index in range(2)]
+    assert {part["artifacts_path"] for part in parts} == {"runs/u/infer"}
+    found = [np.asarray(Image.open(path)) for path in find_images(Workspace(str(workspace)), "runs/u/infer")]
+    whole = context(workspace)
+    Infer().run(letters, whole)
+    assert_same(images(whole), {index: image.astype(int) for index, image in enumerate(found)}, levels=1)
+
+    reference = {"data": {"digits": {}, "imageSize": 8}}
+    measured = {"features": "classifier", "reference": reference, "generated": True}
+    outputs = run("evaluate", measured, parts[0], Shard())
+    said = {name: outputs.get(name) for name in ("n", "sampler", "model_path", "artifacts_path")}
+    assert said == {"n": 5, "sampler": "DDIM", "model_path": "models/tiny", "artifacts_path": "runs/u/infer"}
 
 
 def test_progress_counts_sample_steps_and_a_pause_is_looked_for_before_each_step(workspace: Path) -> None:

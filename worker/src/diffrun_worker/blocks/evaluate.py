@@ -105,8 +105,8 @@ def _files(params: contract.Evaluate, ctx: BlockContext) -> Task:
     if not isinstance(folder, str):
         raise PermanentError(
             ErrorCode.MISSING_INPUT,
-            "generated: no block that this one depends on has an output artifacts_path; put a generateFull or "
-            "generatePreview block before it, or give the folder in artifacts",
+            "generated: no block that this one depends on has an output artifacts_path; put a generateFull, "
+            "generatePreview or infer block before it, or give the folder in artifacts",
         )
     files = find_images(ctx.workspace, folder, ctx.check_pause)
     asked = params.samples or len(files)

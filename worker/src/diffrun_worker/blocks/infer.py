@@ -63,6 +63,7 @@ class Infer:
             "sampler": str(params.sampler.name),
             "steps": params.sampler.steps,
             "guidance_scale": params.force.guidance_scale,
+            "artifacts_path": ctx.directory,
             "output": ctx.workspace.relative(recorder.folder),
         }
 
