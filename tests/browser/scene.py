@@ -20,7 +20,8 @@ from pathlib import Path
 import redis
 
 from diffrun_contracts.events import BlockFinished, BlockStarted, Metric, MetricPoint, ProgressMade
-from diffrun_gateway.demo_data import Clock, DemoRun, Pod, _iso, picture
+from diffrun_testkit.demo_pod import Clock, Pod, picture
+from diffrun_testkit.demo_run import DemoRun
 
 
 class Scene:
@@ -34,9 +35,9 @@ class Scene:
     def start(self, name: str) -> str:
         run = DemoRun(self._workspace, self._client, name, live=False, age=0, seed=7)
         run.clock = Clock(datetime.now(UTC), live=True)
-        run._start("download")
-        run._finish("download", {"model_path": "cache/hub/x"})
-        run._start("preview")
+        run.start_block("download")
+        run.finish_block("download", {"model_path": "cache/hub/x"})
+        run.start_block("preview")
         pod = Pod(self._workspace, self._client, run.ref, "preview", run.clock)
         pod.emit(BlockStarted(block_type="generatePreview", device="cpu", versions={}))
         self._runs[name], self._pods[name] = run, pod
@@ -44,15 +45,10 @@ class Scene:
 
     def branch(self, name: str) -> str:
         """A second block after the preview, and one after both: no chain any more."""
-        run = self._runs[name]
-        more = [
+        self._runs[name].add_blocks(
             {"name": "poster", "generateFull": {"samples": 1}, "dependsOn": ["preview"]},
             {"name": "sheet", "generateFull": {"samples": 1}, "dependsOn": ["full", "poster"]},
-        ]
-        run._object["spec"]["blocks"] += more
-        run._object["status"]["blocks"] += [{"name": block["name"], "attempt": 0} for block in more]
-        run._file.unlink()
-        run.save()
+        )
         return "branched"
 
     def points(self, name: str, metric: str, first: str, last: str) -> str:
@@ -78,10 +74,8 @@ class Scene:
     def gate(self, name: str) -> str:
         run, pod = self._runs[name], self._pods[name]
         pod.emit(BlockFinished(succeeded=True))
-        run._finish("preview", {})
-        gate = {"state": "Waiting", "openedAt": _iso(run.clock.now()), "previewDigest": pod.digest}
-        run._object["status"]["gates"]["preview"] = gate
-        run._running("GatePending", gate=True)
+        run.finish_block("preview", {})
+        run.open_gate(pod.digest)
         return "waiting"
 
     def decided(self, name: str) -> str:
@@ -91,24 +85,19 @@ class Scene:
             if time.monotonic() > deadline:
                 return "nobody decided"
             time.sleep(0.1)
-        gate = run._object["status"]["gates"]["preview"]
-        gate.update(state=gate["decision"], closedAt=_iso(run.clock.now()))
-        if gate["decision"] == "Rejected":
-            run._block("full", state="Skipped", reason="GateRejected")
-            run._end("False", "GateRejected", f"the gate of preview was rejected by {gate['decidedBy']}")
-        else:
-            run._running("Running")
-            run._start("full")
-            run._finish("full", {})
-            run._end("True", "AllBlocksSucceeded", "all blocks succeeded")
-        return str(gate["decision"])
+        decision = run.close_gate()
+        if decision == "Approved":
+            run.start_block("full")
+            run.finish_block("full", {})
+            run.succeed()
+        return decision
 
     def finish(self, name: str) -> str:
         run = self._runs[name]
         self._pods[name].emit(BlockFinished(succeeded=True))
         for block in ("preview", "full"):
-            run._finish(block, {})
-        run._end("True", "AllBlocksSucceeded", "all blocks succeeded")
+            run.finish_block(block, {})
+        run.succeed()
         return "over"
 
 

@@ -64,7 +64,7 @@ export class Stack {
     await this.startRedis();
     if (this.options.seed) {
       const points = String(this.options.points ?? 200_000);
-      execFileSync(PYTHON, ["-m", "diffrun_gateway.demo_data", "--once", "--points", points, "--workspace", this.workspace, "--redis", this.redisUrl], { env: ENV });
+      execFileSync(PYTHON, ["-m", "diffrun_testkit.demo", "--once", "--points", points, "--workspace", this.workspace, "--redis", this.redisUrl], { env: ENV });
     }
     await this.startGateway();
     return this;
