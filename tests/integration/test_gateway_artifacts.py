@@ -13,6 +13,7 @@ from PIL import Image
 from yarl import URL
 
 SECRET = b"what nobody may read"
+MP4 = b"\0\0\0\x14ftypisom\0\0\2\0isom" + b"\0\0\0\x08mdat"
 
 
 def png(size: int = 300, mode: str = "RGB") -> bytes:
@@ -90,6 +91,23 @@ async def test_a_thumbnail_is_a_small_webp_made_once(workspace: Path, pod: Pod) 
         assert (await gate.refused(f"{big['thumbnailUrl']}&size=99"))[1]["field"] == "size"
 
 
+async def test_a_video_is_played_in_place_and_sought_in_by_ranges(workspace: Path, pod: Pod) -> None:
+    item = pod.artifact(MP4, name="denoising.mp4", content_type="video/mp4")
+    async with gateway(workspace, None) as gate:
+        (entry,) = (await gate.json("api/artifacts", run=pod.run.uid))["artifacts"]
+        assert (entry["id"], "thumbnailUrl" in entry) == (item.id, False)
+        status, headers, body = await get(gate, entry["url"], Range="bytes=0-")
+        assert (status, body, headers["content-type"]) == (206, MP4, "video/mp4")
+        assert headers["content-range"] == f"bytes 0-{len(MP4) - 1}/{len(MP4)}"
+        assert headers["accept-ranges"] == "bytes"
+        assert headers["content-disposition"].startswith("inline;")
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "media-src 'self'" in headers["content-security-policy"]
+        assert "sandbox" in headers["content-security-policy"]
+        assert (await get(gate, entry["url"], Range="bytes=8-11"))[2] == MP4[8:12]
+        assert (await get(gate, entry["url"] + "&download=1"))[1]["content-disposition"].startswith("attachment")
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -161,6 +179,7 @@ async def test_one_runs_artifact_is_not_reached_through_another(workspace: Path,
         pytest.param(b"<svg onload='alert(1)'/>", "a.svg", "image/svg+xml", id="47 SVG"),
         pytest.param(b"<html><script>alert(1)</script>", "a.html", "text/html", id="47 HTML"),
         pytest.param(b"<html><script>alert(1)</script>", "a.png", "image/png", id="48 HTML named PNG"),
+        pytest.param(b"<html><script>alert(1)</script>", "a.mp4", "video/mp4", id="HTML named MP4"),
     ],
 )
 async def test_what_could_be_a_document_is_a_download(

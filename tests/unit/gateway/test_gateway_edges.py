@@ -56,6 +56,8 @@ def test_a_range_outside_of_the_file_or_in_pieces_is_refused(header: str) -> Non
     [
         (b"\x89PNG\r\n\x1a\n....", "image/png"), (b"\xff\xd8\xff\xe0", "image/jpeg"), (b"GIF89a", "image/gif"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"), (b"\0\0\0\x1cftypavif", "image/avif"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0", "video/mp4"), (b"\0\0\0\x18ftypmp42", "video/mp4"),
+        (b"\0\0\0\x14ftypqt  ", "application/octet-stream"), (b"ftypisom", "application/octet-stream"),
         (b"<svg xmlns=", "application/octet-stream"), (b"<!doctype html>", "application/octet-stream"),
         (b"", "application/octet-stream"), (b"RIFF\0\0\0\0WAVE", "application/octet-stream"),
     ],

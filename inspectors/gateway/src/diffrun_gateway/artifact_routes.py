@@ -25,14 +25,14 @@ router = APIRouter(prefix="/api/artifacts")
 CHUNK = 256 * 1024
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _FOR_EVER = "private, max-age=31536000, immutable"
-_SANDBOX = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; sandbox"
+_SANDBOX = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
 Uid = Annotated[str, Query(alias="run", min_length=1, max_length=64)]
 
 
 @router.get("/{identifier}")
 @router.head("/{identifier}")
 async def get_artifact(request: Request, identifier: str, uid: Uid, download: bool = False) -> Response:
-    """The bytes, as what they are: a picture in place, everything else as a download."""
+    """The bytes, as what they are: a picture or a video in place, everything else as a download."""
     services, store, item, files = await _found(request, identifier, uid)
     etag = f'"{item.artifact.sha256}"'
     if _matches(request, etag):

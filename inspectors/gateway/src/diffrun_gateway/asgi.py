@@ -37,7 +37,7 @@ SECURITY_HEADERS = [
 ]
 PAGE_CSP = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
-    b"img-src 'self' blob: data:; connect-src 'self'; font-src 'self'; "
+    b"img-src 'self' blob: data:; media-src 'self'; connect-src 'self'; font-src 'self'; "
     b"base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
 

@@ -12,12 +12,14 @@ _SIGNATURES = (
 )
 SNIFFED = 32
 """Bytes that are looked at."""
-INLINE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"})
-"""What a browser may show in place: pictures without scripts. Everything else is a download."""
+MP4 = "video/mp4"
+INLINE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", MP4})
+"""What a browser may show in place: pictures and videos, without scripts. Everything else is a download."""
 OTHER = "application/octet-stream"
 MAX_RANGES_HEADER = 256
 """Bytes of a Range header; one range takes far fewer."""
 
+_MP4_BRANDS = (b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"dash", b"M4V ")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
@@ -34,6 +36,8 @@ def content_type(head: bytes) -> str:
         return "image/webp"
     if head[4:12] in (b"ftypavif", b"ftypavis"):
         return "image/avif"
+    if head[4:8] == b"ftyp" and head[8:12] in _MP4_BRANDS:
+        return MP4
     return OTHER
 
 

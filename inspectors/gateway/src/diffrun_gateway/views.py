@@ -149,6 +149,8 @@ def is_image(item: StoredArtifact) -> bool:
     suffix = PurePosixPath(item.artifact.path).suffix.lower()
     if "svg" in content_type or suffix == ".svg":
         return False  # a document that may hold scripts
+    if content_type.startswith("video/"):
+        return False  # of whatever schema type
     guessed = (mimetypes.guess_type("x" + suffix)[0] or "").startswith("image/")
     return (
         content_type.startswith("image/") or suffix in _IMAGES or guessed or item.artifact.schema_type in _IMAGE_SCHEMAS
