@@ -10,10 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from diffrun_worker.data import load_images
 from diffrun_worker.errors import PermanentError, Stopped
 from diffrun_worker.testing import RecordingContext
+from diffrun_worker.training.config import resolve
+from diffrun_worker.training.network import build_network, build_optimizer
+from diffrun_worker.training.state import capture, restore
 
-from .conftest import UNET, Fit
+from .conftest import UNET, Fit, Parameters
 
 DROPOUT = UNET | {"dropout": 0.5}
 """A network that draws from torch's global generator in every step."""
@@ -82,6 +86,47 @@ def count_looks_before_training(fit: Fit, settings: dict[str, Any], root: Path) 
     ctx = RecordingContext(root)
     fit(ctx, **(settings | {"steps": 1, "sampleGrid": {"everySteps": 1, "samples": 1, "sampler": {"steps": 1}}}))
     return ctx.pause_checks - 2  # one step, and one call of the grid's sampler
+
+
+def test_a_training_that_sigterm_stops_before_its_first_step_saves_nothing_and_starts_afresh(
+    roots: tuple[Path, Path], fit: Fit
+) -> None:
+    whole, stopped = roots
+    fit(RecordingContext(whole), steps=2)
+    ctx = RecordingContext(stopped)
+    ctx.on_check_pause = stop_at(count_looks_before_training(fit, {}, stopped.parent / "looks"))
+    with pytest.raises(Stopped):
+        fit(ctx, steps=2)
+    assert not (stopped / "runs/recorded/block/checkpoints/state").exists()
+    fit(RecordingContext(stopped), steps=2)
+    assert different(final(whole, 2), final(stopped, 2)) == []
+
+
+def test_a_training_that_resumed_and_is_stopped_at_once_still_goes_on_from_there(
+    ctx: RecordingContext, fit: Fit
+) -> None:
+    fit(ctx, steps=2)
+    looks = count_looks_before_training(fit, {}, ctx.root / "looks")
+    for on_check_pause in (stop_at(looks), None):
+        again = RecordingContext(ctx.root, on_check_pause=on_check_pause)
+        try:
+            fit(again, steps=3)
+        except Stopped:
+            assert on_check_pause is not None
+            assert states(ctx.root) == ["step-000000002"]
+    assert [point.step for point in again.points if point.name == "train/loss"] == [2]
+
+
+def test_a_state_of_before_the_first_step_is_restored_with_fresh_moments(
+    ctx: RecordingContext, parameters: Parameters
+) -> None:
+    config = resolve(parameters(), 0)
+    images = load_images(config.data, ctx.workspace)
+    saved, other = (build_network(config, images, torch.device("cpu")) for _ in range(2))
+    snapshot = capture(saved, build_optimizer(saved, config.optimizer), 0, {})
+    optimizer = build_optimizer(other, config.optimizer)
+    restore(snapshot, other, optimizer, "resume")
+    assert different(dict(snapshot.tensors), dict(capture(other, optimizer, 0, {}).tensors)) == []
 
 
 def test_a_stop_while_a_grid_is_drawn_saves_the_state_as_it_is(ctx: RecordingContext, fit: Fit) -> None:

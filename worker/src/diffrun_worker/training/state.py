@@ -48,6 +48,7 @@ def capture(network: Network, optimizer: torch.optim.AdamW, step: int, facts: Ma
 def restore(snapshot: Snapshot, network: Network, optimizer: torch.optim.AdamW, source: str) -> None:
     """Puts a state into a network and an optimiser of the same architecture. `source` names it in errors.
 
+    Weights that the state holds no moments of start with none: AdamW has them only after a first step.
     Raises PermanentError `IncompatibleCheckpoint` where the state is another architecture's.
     """
     _require_architecture(snapshot, network, source)
@@ -58,6 +59,8 @@ def restore(snapshot: Snapshot, network: Network, optimizer: torch.optim.AdamW, 
     adamw = _under(snapshot.tensors, "adamw.")
     for name, parameter in network.trained():
         # By name, not by position as the optimiser's own load_state_dict; moments lie in memory as their weights do.
+        if f"step.{name}" not in adamw:
+            continue
         state = optimizer.state[parameter]
         state["step"] = adamw[f"step.{name}"].to(parameter.device)
         for moment in ("exp_avg", "exp_avg_sq"):

@@ -173,12 +173,14 @@ class Trainer:
         self._report.resume_clock()
 
     def _stop(self, done: int) -> None:
-        """Saves, and raises Stopped."""
+        """Saves what was done since the start, and raises Stopped."""
         self._stopping = True
-        self._save(done)
+        if done > self._span.first:
+            self._save(done)
         if self._saver is not None:
             self._saver.wait()
-            logger.info("stopped after step %d of %d; its state is saved", done, self._span.total)
+            kept = "its state is saved" if done > self._span.first else "there is nothing new to save"
+            logger.info("stopped after step %d of %d; %s", done, self._span.total, kept)
         raise Stopped
 
     def _diverged(self, row: StepRow) -> None:
