@@ -11,6 +11,7 @@ import pytest
 from gateway_kit import EventSource, FakeKubernetes, Gateway, Pod, a_run, eventually, gateway, kubernetes, run_object
 
 from diffrun_contracts import names
+from diffrun_gateway.grants import UNTOLD, Right, grant
 
 WRITE = {"X-Diffrun": "1"}
 GATE = {"preview": {"state": "Waiting", "openedAt": "2026-01-01T00:00:00Z", "previewDigest": "sha256:ab"}}
@@ -109,6 +110,7 @@ async def test_a_run_in_a_namespace_without_rights_is_not_there(gate: Gateway, k
     assert (status, problem["code"]) == (404, "RunNotFound")
     status, problem = await ask(gate, "api/runs/other/hidden", token="alice-token")
     assert (status, problem["message"]) == (403, "alice may not get diffusionruns in namespace other")
+    assert problem["grant"] == grant(Right.VIEW, "alice", "other")
     assert (await ask(gate, f"api/events?run={pod.run.uid}&run={hidden.uid}", token="alice-token"))[0] == 404
 
 
@@ -184,6 +186,18 @@ async def test_the_page_says_which_right_is_missing(gate: Gateway, kube: FakeKub
     assert permissions["explanation"] == (
         "alice may not patch diffusionruns (to pause, resume and cancel) in namespace demo"
     )
+    assert permissions["editGrant"] == grant(Right.EDIT, "alice", "demo")
+    assert "approveGrant" not in permissions
+
+
+async def test_who_may_list_nothing_is_told_so_and_no_namespace_by_name(
+    gate: Gateway, kube: FakeKubernetes, pod: Pod
+) -> None:
+    kube.rights.clear()
+    listed = (await ask(gate, "api/runs", token="alice-token"))[1]
+    assert listed["runs"] == []
+    assert listed["denied"]["grant"] == grant(Right.VIEW, "alice", UNTOLD)
+    assert "demo" not in json.dumps(listed)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ class Problem(Model):
     """What is wrong and what to do about it; where Kubernetes refused, its own words."""
     field: str | None = None
     """The parameter that is wrong."""
+    grant: str | None = None
+    """The kubectl line by which an administrator gives the right that is missing."""
 
 
 class Session(Model):
@@ -111,7 +113,9 @@ class RunList(Model):
     runs: tuple[RunEntry, ...]
     """Gates that wait first, then the newest first."""
     problems: tuple[str, ...] = ()
-    """What is missing and why, for example a namespace that may not be listed."""
+    """What is missing and why, for example a namespace that cannot be watched."""
+    denied: Problem | None = None
+    """Why nothing is listed, where a right is missing."""
 
 
 class Edge(Model):
@@ -131,7 +135,11 @@ class Permissions(Model):
     edit: bool
     """Pause, resume and cancel it."""
     explanation: str | None = None
-    """Which right is missing and who can give it, where one is."""
+    """Which right is missing, where one is."""
+    approve_grant: str | None = None
+    """The kubectl line by which an administrator gives the right to decide."""
+    edit_grant: str | None = None
+    """The kubectl line by which an administrator gives the right to pause, resume and cancel."""
 
 
 class RunDetail(Model):

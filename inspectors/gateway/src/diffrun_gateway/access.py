@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from diffrun_contracts.api import Permissions
 from diffrun_gateway.errors import BadRequest, Forbidden, Unauthenticated
+from diffrun_gateway.grants import Right, grant
 from diffrun_gateway.kube import Kube, User
 from diffrun_gateway.settings import Auth
 
@@ -165,7 +166,9 @@ class KubernetesAccess:
         """What RBAC grants; the admission policy has the last word on a decision."""
         approve = await self.may(viewer, namespace, "patch", "status")
         edit = await self.may(viewer, namespace, "patch")
-        name = viewer.user.name if viewer.user else "you"
+        if viewer.user is None:
+            return Permissions(approve=False, edit=False, explanation="sign in first")
+        name = viewer.user.name
         missing = [
             text
             for granted, text in (
@@ -175,7 +178,11 @@ class KubernetesAccess:
             if not granted
         ]
         explanation = f"{name} may not patch {' nor '.join(missing)} in namespace {namespace}" if missing else None
-        return Permissions(approve=approve, edit=edit, explanation=explanation)
+        return Permissions(
+            approve=approve, edit=edit, explanation=explanation,
+            approve_grant=None if approve else grant(Right.APPROVE, name, namespace, self._settings.approver_role),
+            edit_grant=None if edit else grant(Right.EDIT, name, namespace),
+        )  # fmt: skip
 
     def _session(self, name: str) -> _Session:
         session = self._sessions.get(_digest(name))

@@ -22,9 +22,11 @@ class ApiError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "Unexpected"
 
-    def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, field: str | None = None, code: str | None = None, grant: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.problem = Problem(code=code or self.code, message=message, field=field)
+        self.problem = Problem(code=code or self.code, message=message, field=field, grant=grant)
 
 
 class BadRequest(ApiError):

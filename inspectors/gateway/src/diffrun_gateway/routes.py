@@ -21,8 +21,9 @@ from diffrun_contracts.base import Model
 from diffrun_gateway import runs, views
 from diffrun_gateway.access import Viewer, require_same_origin
 from diffrun_gateway.asgi import Hosts
-from diffrun_gateway.errors import BadRequest, NotFound
+from diffrun_gateway.errors import BadRequest, Forbidden, NotFound
 from diffrun_gateway.feed import Feed
+from diffrun_gateway.grants import UNTOLD, Right, grant
 from diffrun_gateway.position import Position, parse_positions
 from diffrun_gateway.run_streams import LiveStatuses, RunListStream
 from diffrun_gateway.services import Services
@@ -240,11 +241,15 @@ async def visible_runs(services: Services, viewer: Viewer) -> RunList:
     shown = [run for run in services.registry.runs.values() if run.ref.namespace in allowed]
     entries = runs.in_order(services.entry(run) for run in shown)
     services.hub.want_summaries([entry.uid for entry in entries])
-    problems = list(services.registry.problems.values())
+    problems = services.registry.problems.values()
     hidden = sorted({run.ref.namespace for run in services.registry.runs.values()} - allowed)
+    denied = None
     if hidden and services.access.required and viewer.user is not None and not shown:
-        problems.append(f"{viewer.user.name} may not list diffusionruns in any namespace that has some")
-    return RunList(runs=tuple(entries), problems=tuple(problems))
+        who = viewer.user.name
+        denied = Forbidden(
+            f"{who} may not list diffusionruns in any namespace that has some", grant=grant(Right.VIEW, who, UNTOLD)
+        ).problem
+    return RunList(runs=tuple(entries), problems=tuple(problems), denied=denied)
 
 
 async def _namespaces(services: Services, viewer: Viewer) -> set[str]:

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -14,8 +14,10 @@ from diffrun_gateway import runs
 from diffrun_gateway.access import Access, KubernetesAccess, OpenAccess, Viewer
 from diffrun_gateway.actions import Actions, KubernetesActions, LocalActions, NoActions
 from diffrun_gateway.archive import Archive
+from diffrun_gateway.digests import Digests
 from diffrun_gateway.errors import BadRequest, Forbidden, NotFound
 from diffrun_gateway.files import Files
+from diffrun_gateway.grants import Right, grant
 from diffrun_gateway.hub import Hub
 from diffrun_gateway.kube import Connection, Kube, from_kubeconfig, in_cluster
 from diffrun_gateway.registry import Registry
@@ -40,6 +42,7 @@ class Services:
     actions: Actions
     streams: Streams
     thumbnails: Thumbnails
+    digests: Digests = field(default_factory=Digests)
 
     async def visible(self, viewer: Viewer, uid: str) -> Run:
         """The run, if the viewer may see it. Raises NotFound: what is not to be seen does not exist."""
@@ -61,7 +64,8 @@ class Services:
         """The run of that name, or exactly the one with the UID. Raises Forbidden, NotFound."""
         if not await self.access.may(viewer, namespace, "get"):
             who = viewer.user.name if viewer.user else "you"
-            raise Forbidden(f"{who} may not get diffusionruns in namespace {namespace}")
+            line = grant(Right.VIEW, viewer.user.name, namespace) if viewer.user else None
+            raise Forbidden(f"{who} may not get diffusionruns in namespace {namespace}", grant=line)
         run = self.registry.runs.get(uid) if uid else self.registry.named(namespace, name)
         if run is None or (run.ref.namespace, run.ref.name) != (namespace, name):
             raise NotFound(f"there is no run {namespace}/{name}" + (f" with uid {uid}" if uid else ""),

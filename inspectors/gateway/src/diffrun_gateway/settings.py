@@ -91,6 +91,8 @@ class Auth(_Group):
     """For how long an answer of Kubernetes is trusted, and how often open streams are checked again."""
     session_seconds: Seconds = 8 * 3600
     """How long a session lasts."""
+    approver_role: str = ""
+    """The ClusterRole by which an administrator lets somebody decide gates; empty where the chart makes none."""
     max_sessions: int = Field(default=10_000, ge=1)
     """The oldest one ends where there are more."""
 

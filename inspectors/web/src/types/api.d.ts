@@ -177,6 +177,10 @@ export interface Problem {
    * The parameter that is wrong.
    */
   field?: string | null;
+  /**
+   * The kubectl line by which an administrator gives the right that is missing.
+   */
+  grant?: string | null;
 }
 /**
  * Who looks, and whether one has to say so.
@@ -208,9 +212,13 @@ export interface RunList {
    */
   runs: RunEntry[];
   /**
-   * What is missing and why, for example a namespace that may not be listed.
+   * What is missing and why, for example a namespace that cannot be watched.
    */
   problems: string[];
+  /**
+   * Why nothing is listed, where a right is missing.
+   */
+  denied?: Problem | null;
 }
 /**
  * A line of the list of runs.
@@ -1370,7 +1378,7 @@ export interface BlockStatus {
    */
   completionTime?: string | null;
   /**
-   * Since when the running block has been held.
+   * Since when the running block has been held: all its running pods told to pause, or its Job suspended.
    */
   pausedSince?: string | null;
   /**
@@ -1425,7 +1433,7 @@ export interface Progress {
   total: number;
 }
 /**
- * A gate: `state`, `openedAt`, `closedAt`, `reason` and `previewDigest` are the operator's, the rest a person's.
+ * A gate: `decision`, `decidedBy` and `note` are a person's to patch, all else is the operator's.
  */
 export interface GateStatus {
   state: GateState;
@@ -1506,9 +1514,17 @@ export interface Permissions {
    */
   edit: boolean;
   /**
-   * Which right is missing and who can give it, where one is.
+   * Which right is missing, where one is.
    */
   explanation?: string | null;
+  /**
+   * The kubectl line by which an administrator gives the right to decide.
+   */
+  approveGrant?: string | null;
+  /**
+   * The kubectl line by which an administrator gives the right to pause, resume and cancel.
+   */
+  editGrant?: string | null;
 }
 /**
  * `POST api/runs/{namespace}/{name}/gates/{block}`.
