@@ -104,6 +104,11 @@ class PermanentError(BlockError):
     retryable = False
 
 
+def invalid_params(message: str) -> PermanentError:
+    """What is raised for a parameter that cannot be: `message` begins with its name and says what may be given."""
+    return PermanentError(ErrorCode.INVALID_PARAMS, message)
+
+
 class TemporaryError(BlockError):
     """The same task may succeed if it is tried again."""
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from diffrun_contracts import names
 from diffrun_worker.block import Block
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 
 
 def load_block(block_type: str, available: Iterable[EntryPoint] | None = None) -> Block:
@@ -56,7 +56,7 @@ def parse_params(block: Block, block_type: str, params: dict[str, Any]) -> Any:
     try:
         return model.model_validate(params)
     except ValidationError as error:
-        raise PermanentError(ErrorCode.INVALID_PARAMS, f"{block_type}: {describe(error)}") from error
+        raise invalid_params(f"{block_type}: {describe(error)}") from error
 
 
 def describe(error: ValidationError) -> str:

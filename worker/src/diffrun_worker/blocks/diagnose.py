@@ -17,7 +17,7 @@ from diffrun_worker.block import BlockContext, Outputs
 from diffrun_worker.blocks.preparation import configure_torch, model_path_of
 from diffrun_worker.data.images import Images, require_classes, to_unit
 from diffrun_worker.data.load import load_images
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.evaluation.denoising import Denoised, check_timesteps, denoise_locally
 from diffrun_worker.evaluation.networks import Network, diffusion_of, load_network
 from diffrun_worker.evaluation.self_test import Verdict, learns_to_denoise, steps_towards_clean
@@ -166,15 +166,13 @@ def _real_images(params: contract.Diagnose, network: Network, ctx: BlockContext)
         params.data, ctx.workspace, image_size=size, channels=channels, progress=ctx.progress, check=ctx.check_pause
     )
     if images.shape != network.model.shape:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"data.imageSize: the images have shape {list(images.shape)}, the model takes {list(network.model.shape)}; "
-            "leave imageSize out",
+            "leave imageSize out"
         )
     if len(images) < params.images:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
-            f"images: {params.images} are asked for and data holds {len(images)}; lower images, or give more data",
+        raise invalid_params(
+            f"images: {params.images} are asked for and data holds {len(images)}; lower images, or give more data"
         )
     if network.classes is not None:
         require_classes(images, network.classes, "the model")
@@ -183,8 +181,7 @@ def _real_images(params: contract.Diagnose, network: Network, ctx: BlockContext)
 
 def _require_noise_prediction(schedule: Schedule) -> None:
     if schedule.prediction_type != "epsilon":
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"selfTest: it trains a copy by the loss of ε, and this model predicts {schedule.prediction_type}; "
-            "set selfTest: false",
+            "set selfTest: false"
         )

@@ -18,7 +18,7 @@ from diffrun_worker.block import BlockContext, Outputs
 from diffrun_worker.blocks.preparation import configure_torch, model_path_of
 from diffrun_worker.data.images import Images
 from diffrun_worker.data.load import load_images
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.evaluation.classifier_cache import classifier_features
 from diffrun_worker.evaluation.features import ClassifierFeatures, FeatureExtractor, InceptionFeatures
 from diffrun_worker.evaluation.frechet import frechet_distance
@@ -134,10 +134,9 @@ def _real_images(params: contract.Evaluate, subject: Subject, ctx: BlockContext)
         data, ctx.workspace, image_size=size, channels=channels, progress=ctx.progress, check=ctx.check_pause
     )
     if params.features is Features.CLASSIFIER and images.shape != subject.shape:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"reference.data.imageSize: real images have shape {list(images.shape)}, generated ones "
-            f"{list(subject.shape)}; a classifier looks at one size: leave imageSize out",
+            f"{list(subject.shape)}; a classifier looks at one size: leave imageSize out"
         )
     return images
 

@@ -13,7 +13,7 @@ from diffrun_contracts import params as contract
 from diffrun_contracts.status import Scalar
 from diffrun_worker.block import BlockContext, Outputs
 from diffrun_worker.blocks.preparation import configure_torch, model_path_of
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.sampling.batching import run_batches, shard_indexes
 from diffrun_worker.sampling.images import ImageWriter, Indexed, sample_file
 from diffrun_worker.sampling.loader import Model, load_model
@@ -122,8 +122,7 @@ def _check_offset(params: contract.GenerateFull, inputs: Mapping[str, Scalar]) -
     """The full batch must not repeat the preview's images."""
     previewed = inputs.get("samples") if inputs.get("phase") == "preview" else None
     if isinstance(previewed, int) and params.seed_offset < previewed:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"seedOffset: {params.seed_offset} would draw images of the preview again; "
-            f"give at least {previewed}, the number of preview samples",
+            f"give at least {previewed}, the number of preview samples"
         )

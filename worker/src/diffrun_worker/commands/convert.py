@@ -7,7 +7,7 @@ from typing import Any
 
 from diffrun_contracts import names
 from diffrun_worker.commands import Subparsers
-from diffrun_worker.errors import BlockError, ErrorCode, PermanentError
+from diffrun_worker.errors import BlockError, invalid_params
 from diffrun_worker.runner import failed
 
 
@@ -49,10 +49,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _refuse_pods() -> None:
     if Path(names.POD_INFO_DIR).is_dir():
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             "convert: a run's pod opens no pickles; convert the file where you trust it and put the folder into the "
-            "workspace",
+            "workspace"
         )
 
 
@@ -62,7 +61,7 @@ def _config(path: Path | None) -> dict[str, Any] | None:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise PermanentError(ErrorCode.INVALID_PARAMS, f"--config: cannot read {path} as JSON: {error}") from error
+        raise invalid_params(f"--config: cannot read {path} as JSON: {error}") from error
     if not isinstance(config, dict):
-        raise PermanentError(ErrorCode.INVALID_PARAMS, f"--config: {path} is not a JSON object")
+        raise invalid_params(f"--config: {path} is not a JSON object")
     return config

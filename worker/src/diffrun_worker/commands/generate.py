@@ -11,7 +11,7 @@ from diffrun_worker.commands import Subparsers
 from diffrun_worker.commands.folder import FolderContext
 from diffrun_worker.commands.local import gpus_of
 from diffrun_worker.device import pick_device
-from diffrun_worker.errors import BlockError, ErrorCode, PermanentError, Stopped
+from diffrun_worker.errors import BlockError, ErrorCode, PermanentError, Stopped, invalid_params
 from diffrun_worker.registry import describe
 from diffrun_worker.runner import failed
 
@@ -69,7 +69,7 @@ def _parameters(options: argparse.Namespace, model: Path) -> GenerateFull:
             model_path="model",
         ).model_copy(update={"model_path": model.name})
     except ValidationError as error:
-        raise PermanentError(ErrorCode.INVALID_PARAMS, f"generate: {describe(error)}") from error
+        raise invalid_params(f"generate: {describe(error)}") from error
 
 
 def find_model(given: Path) -> Path:

@@ -18,7 +18,7 @@ from diffrun_worker.commands import Subparsers
 from diffrun_worker.commands.local import gpus_of
 from diffrun_worker.commands.sharding import find_shard
 from diffrun_worker.device import pick_device
-from diffrun_worker.errors import BlockError, ErrorCode, PermanentError, Stopped
+from diffrun_worker.errors import BlockError, Stopped, invalid_params
 from diffrun_worker.runner import failed
 
 if TYPE_CHECKING:  # the package imports torch
@@ -116,11 +116,13 @@ def configuration(options: argparse.Namespace, shard: Shard) -> "InferenceConfig
     from diffrun_worker.inference.config import InferenceConfig, with_seed
 
     if options.seed is None and shard.count > 1:
-        raise _invalid(f"--seed: {shard.count} processes share this run; give all of them the same seed")
+        raise invalid_params(f"--seed: {shard.count} processes share this run; give all of them the same seed")
     if options.drift_scale is not None and options.drift is None:
-        raise _invalid("--drift-scale: changes nothing without --drift; name one, for example --drift drift_default")
+        raise invalid_params(
+            "--drift-scale: changes nothing without --drift; name one, for example --drift drift_default"
+        )
     if options.preset_args is not None and options.preset is None:
-        raise _invalid("--preset-args: belong to no preset; name one by --preset")
+        raise invalid_params("--preset-args: belong to no preset; name one by --preset")
     return with_seed(InferenceConfig.from_dict(_values(options)), shard.count)
 
 
@@ -164,9 +166,9 @@ def _json(text: str | None, option: str, kind: type, default: Any) -> Any:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise _invalid(f"{option}: not JSON ({error}); give {wanted}, for example '{example}'") from error
+        raise invalid_params(f"{option}: not JSON ({error}); give {wanted}, for example '{example}'") from error
     if not isinstance(value, kind):
-        raise _invalid(f"{option}: {wanted} is needed, for example '{example}'; got {text}")
+        raise invalid_params(f"{option}: {wanted} is needed, for example '{example}'; got {text}")
     return value
 
 
@@ -177,7 +179,3 @@ def run_id_of(config: Mapping[str, Any], shard: Shard, environment: Mapping[str,
     job = next((environment[name] for name in _JOB_IDS if environment.get(name)), "")
     common = json.dumps([config, shard.count, job], sort_keys=True, default=str)
     return str(uuid.uuid5(uuid.NAMESPACE_URL, common))
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)

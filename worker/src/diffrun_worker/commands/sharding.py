@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from diffrun_contracts import names
 from diffrun_worker.block import Shard
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 
 _ARRAY_ID, _ARRAY_COUNT = "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"
 _ARRAY_MIN, _ARRAY_STEP = "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP"
@@ -27,19 +27,19 @@ def find_shard(distributed: bool, rank: int | None, world_size: int | None, envi
     rank = found_rank if rank is None else rank
     world_size = found_size if world_size is None else world_size
     if world_size is None:
-        raise _invalid(
+        raise invalid_params(
             "--world-size: the number of processes is not known; give it, or run in a SLURM array "
             f"({_ARRAY_COUNT}) or with WORLD_SIZE set"
         )
     if world_size < 1:
-        raise _invalid(f"--world-size: at least 1 is needed; got {world_size}")
+        raise invalid_params(f"--world-size: at least 1 is needed; got {world_size}")
     if rank is None:
-        raise _invalid(
+        raise invalid_params(
             f"--rank: the number of this process is not known; give one from 0 to {world_size - 1}, or run in an "
             f"Indexed Job ({names.ENV_SHARD}) or a SLURM array ({_ARRAY_ID})"
         )
     if not 0 <= rank < world_size:
-        raise _invalid(
+        raise invalid_params(
             f"--rank: {rank} is none of {world_size} processes (--world-size); valid are 0 to {world_size - 1}"
         )
     return Shard(rank, world_size)
@@ -73,9 +73,5 @@ def _number(environment: Mapping[str, str], name: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal():
-        raise _invalid(f"{name} is {text!r} in the environment; a number from 0 on is needed")
+        raise invalid_params(f"{name} is {text!r} in the environment; a number from 0 on is needed")
     return int(text)
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)

@@ -11,7 +11,7 @@ from diffrun_contracts.params.train import ModelName, Preset
 from diffrun_worker.assignment import Assignment
 from diffrun_worker.commands import Subparsers
 from diffrun_worker.commands.local import gpus_of, in_workspace, local_assignment, open_workspace, run_local
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 
 _WITH_PATH = ("cifar10", "emnist", "imageFolder")
 
@@ -80,11 +80,11 @@ def parameters(options: argparse.Namespace, workspace: Path) -> dict[str, Any]:
 def _dataset(text: str, workspace: Path) -> dict[str, Any]:
     source, _, where = text.partition(":")
     if source not in SOURCES:
-        raise _invalid(f"--data: {source!r} is unknown; use one of {', '.join(SOURCES)}")
+        raise invalid_params(f"--data: {source!r} is unknown; use one of {', '.join(SOURCES)}")
     if source == "digits":
         return {source: {}}
     if not where:
-        raise _invalid(
+        raise invalid_params(
             f"--data: {source} needs to be told where, as {source}:{'PATH' if source != 'hub' else 'OWNER/NAME'}"
         )
     if source in _WITH_PATH:
@@ -96,18 +96,14 @@ def _set(params: dict[str, Any], setting: str) -> None:
     """`a.b=value`, the value in YAML."""
     name, separator, value = setting.partition("=")
     if not separator or not name:
-        raise _invalid(f"--set: {setting!r} is not NAME=VALUE")
+        raise invalid_params(f"--set: {setting!r} is not NAME=VALUE")
     *groups, last = name.split(".")
     place = params
     for group in groups:
         place = place.setdefault(group, {})
         if not isinstance(place, dict):
-            raise _invalid(f"--set: {name}: {group} is a value, not a group")
+            raise invalid_params(f"--set: {name}: {group} is a value, not a group")
     try:
         place[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise _invalid(f"--set: the value of {name} is not YAML: {value!r}") from error
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)
+        raise invalid_params(f"--set: the value of {name} is not YAML: {value!r}") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 
 _SHARE_OF_FREE = (
     0.5  # what a data set may take of a GPU's free memory: weights, optimiser and activations need the rest
@@ -57,10 +57,9 @@ class Images:
     def require_labels(self) -> Tensor:
         """The labels, [N] int64. Raises PermanentError `InvalidParams` where there are none."""
         if self.labels is None:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"data: {self.name} has no classes, which a class-conditional model needs; "
-                "set data.hub.labelColumn, put each class in a subfolder, or set model.conditional: false",
+                "set data.hub.labelColumn, put each class in a subfolder, or set model.conditional: false"
             )
         return self.labels
 
@@ -75,9 +74,8 @@ def require_classes(images: Images, classes: Sequence[str], model: str) -> None:
     else:
         at = next(i for i, (a, b) in enumerate(zip(classes, images.classes, strict=True)) if a != b)
         difference = f"calls class {at} {images.classes[at]!r}, {model} calls it {classes[at]!r}"
-    raise PermanentError(
-        ErrorCode.INVALID_PARAMS,
-        f"data: {images.name} {difference}; use the data set that the model was trained on, or train another model",
+    raise invalid_params(
+        f"data: {images.name} {difference}; use the data set that the model was trained on, or train another model"
     )
 
 

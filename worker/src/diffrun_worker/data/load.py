@@ -16,7 +16,7 @@ from diffrun_worker.data.sources.digits import read_digits
 from diffrun_worker.data.sources.emnist import read_emnist
 from diffrun_worker.data.sources.hub import read_hub
 from diffrun_worker.data.sources.image_folder import read_image_folder
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.workspace import Workspace
 
 SOURCES: Mapping[str, Source] = {
@@ -50,10 +50,9 @@ def load_images(
     Raises PermanentError: `DatasetNotFound`, `CorruptDataset`, `InvalidParams`; for the Hub also what `Hub` raises.
     """
     if channels not in _CHANNELS:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"model: it takes images of {channels} channels, data gives grey (1) or colour (3) ones; "
-            "set in_channels and out_channels in model.config to 1 or 3",
+            "set in_channels and out_channels in model.config to 1 or 3"
         )
     request = Request(workspace, spec.image_size or image_size, channels, token, progress, check)
     raw = SOURCES[spec.source](spec, request)

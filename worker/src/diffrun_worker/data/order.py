@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 
 # Purposes of random numbers: the order of an epoch and its flips are drawn independently of each other.
 _ORDER, _FLIPS = 0, 1
@@ -84,12 +84,10 @@ class DataOrder:
 
 def _require_batches(size: int, batch_size: int, world: int) -> None:
     if batch_size > size:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
-            f"batchSize: {batch_size} is larger than the data set, which has {size} images; set it to at most {size}",
+        raise invalid_params(
+            f"batchSize: {batch_size} is larger than the data set, which has {size} images; set it to at most {size}"
         )
     if batch_size % world:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
-            f"batchSize: {batch_size} images cannot be shared evenly by {world} workers; make it a multiple of workers",
+        raise invalid_params(
+            f"batchSize: {batch_size} images cannot be shared evenly by {world} workers; make it a multiple of workers"
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from diffrun_contracts.params.train import BetaSchedule
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 
 _MAX_BETA = 0.999
 _COSINE_OFFSET = 0.008
@@ -108,13 +108,13 @@ class GaussianDiffusion:
 
     def _make_betas(self) -> Tensor:
         if self.timesteps < 2:
-            raise _invalid(f"diffusion.timesteps: needs 2 or more; got {self.timesteps}")
+            raise invalid_params(f"diffusion.timesteps: needs 2 or more; got {self.timesteps}")
         if self.beta_schedule is BetaSchedule.COSINE:
             return _cosine_betas(self.timesteps)
         if not 0 < self.beta_start < 1:
-            raise _invalid(f"diffusion.betaStart: must lie between 0 and 1; got {self.beta_start}")
+            raise invalid_params(f"diffusion.betaStart: must lie between 0 and 1; got {self.beta_start}")
         if not self.beta_start <= self.beta_end < 1:
-            raise _invalid(
+            raise invalid_params(
                 f"diffusion.betaEnd: must be at least betaStart ({self.beta_start}) and below 1; got {self.beta_end}"
             )
         if self.beta_schedule is BetaSchedule.SCALED_LINEAR:
@@ -125,7 +125,7 @@ class GaussianDiffusion:
     def _check_signal(self) -> None:
         last = float(self.alphas_cumprod[-1])
         if last < _LEAST_SIGNAL:
-            raise _invalid(
+            raise invalid_params(
                 f"diffusion.timesteps: {self.timesteps} steps of the {self.beta_schedule} schedule from "
                 f"{self.beta_start} to {self.beta_end} leave no signal (ᾱ = {last:.1e} at the end); "
                 "set fewer timesteps or a lower betaEnd"
@@ -144,8 +144,4 @@ def _known_schedule(name: str) -> BetaSchedule:
         return BetaSchedule(name)
     except ValueError as error:
         known = ", ".join(BetaSchedule)
-        raise _invalid(f"diffusion.betaSchedule: {name!r} is unknown; use one of {known}") from error
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)
+        raise invalid_params(f"diffusion.betaSchedule: {name!r} is unknown; use one of {known}") from error

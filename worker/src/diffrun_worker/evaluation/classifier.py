@@ -17,7 +17,7 @@ import torch.nn.functional as F  # noqa: N812 - the name everybody uses
 from torch import Generator, Tensor, nn
 
 from diffrun_worker.data.images import Images, to_unit
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.evaluation.negatives import negatives
 from diffrun_worker.sampling.batching import batches
 
@@ -97,10 +97,9 @@ class Classifier:
 
     def _parts(self, images: Tensor) -> list[Tensor]:
         if images.ndim != 4 or tuple(images.shape[1:]) != self.shape or images.dtype != torch.uint8 or not len(images):
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"images: the classifier has learnt uint8 images of shape {list(self.shape)} and was given "
-                f"{images.dtype} {list(images.shape)}; set reference.data.imageSize to the images' size",
+                f"{images.dtype} {list(images.shape)}; set reference.data.imageSize to the images' size"
             )
         device = next(self.network.parameters()).device
         return [to_unit(images[rows.start : rows.stop].to(device)) for rows in batches(range(len(images)), _CHUNK)]
@@ -130,10 +129,9 @@ def _labels(images: Images) -> Tensor:
     counts = torch.bincount(labels, minlength=len(images.classes))
     if len(images.classes) < 2 or int(counts.min()) < 2:
         few = ", ".join(name for name, count in zip(images.classes, counts.tolist(), strict=True) if count < 2)
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"features: a classifier needs two classes or more with two images or more each; "
-            f"{images.name} has {len(images.classes)} classes{', too few of ' + few if few else ''}",
+            f"{images.name} has {len(images.classes)} classes{', too few of ' + few if few else ''}"
         )
     return labels
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from diffrun_contracts.params import Sampler, SamplerName
 from diffrun_worker.diffusion.process import GaussianDiffusion
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.sampling.loader import Model
 from diffrun_worker.sampling.schedules import Schedule
 
@@ -71,7 +71,6 @@ def check_timesteps(timesteps: Sequence[int], diffusion: GaussianDiffusion) -> N
     """Raises PermanentError `InvalidParams` for a timestep that the model does not have."""
     beyond = [str(timestep) for timestep in timesteps if not 0 <= timestep < diffusion.timesteps]
     if beyond:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
-            f"timesteps: {', '.join(beyond)} is not among the model's, 0 to {diffusion.timesteps - 1}; leave it out",
+        raise invalid_params(
+            f"timesteps: {', '.join(beyond)} is not among the model's, 0 to {diffusion.timesteps - 1}; leave it out"
         )

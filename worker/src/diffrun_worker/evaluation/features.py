@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.evaluation.classifier import FEATURES, Classifier
 from diffrun_worker.evaluation.weights import invalid
 
@@ -64,10 +64,9 @@ class InceptionFeatures:
     def __call__(self, images: Tensor) -> Tensor:
         """[N, C, H, W] uint8 with C = 1 (repeated) or 3 to [N, 2048]. Raises PermanentError `InvalidParams`."""
         if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"features: Inception looks at grey or colour images, uint8 [N, 1 or 3, H, W]; got {images.dtype} "
-                f"{list(images.shape)}",
+                f"{list(images.shape)}"
             )
         colour = images.to(self._device).expand(-1, 3, -1, -1)
         features: Tensor = self._network(colour)[0]

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 
 
 class Weighting(StrEnum):
@@ -72,7 +72,7 @@ class AttributionMap:
         if self._sum is None or self._weight is None:
             self._sum, self._weight = torch.zeros_like(share), torch.zeros_like(weight)
         if share.shape != self._sum.shape:
-            raise _invalid(f"conditional: maps of {list(share.shape)} after maps of {list(self._sum.shape)}")
+            raise invalid_params(f"conditional: maps of {list(share.shape)} after maps of {list(self._sum.shape)}")
         self._sum += weight[:, None, None] * share
         self._weight += weight
         self.steps += 1
@@ -80,7 +80,7 @@ class AttributionMap:
     def result(self) -> Tensor:
         """A of each sample: [N, H, W], at least 0, sums to 1. Raises PermanentError `InvalidParams` before any step."""
         if self._sum is None:
-            raise _invalid("attribution: no step was added")
+            raise invalid_params("attribution: no step was added")
         return _normalise(self._sum)
 
 
@@ -92,7 +92,7 @@ def to_heatmap(attribution: Tensor) -> Tensor:
 
 def _magnitude(conditional: Tensor, unconditional: Tensor) -> Tensor:
     if conditional.ndim != 4 or conditional.shape != unconditional.shape:
-        raise _invalid(
+        raise invalid_params(
             "conditional, unconditional: two predictions of one shape [N, C, H, W] are needed; "
             f"got {list(conditional.shape)} and {list(unconditional.shape)}"
         )
@@ -106,7 +106,3 @@ def _normalise(maps: Tensor) -> Tensor:
     total = maps.sum(dim=(1, 2), keepdim=True)
     uniform = torch.full_like(maps, 1 / (maps.shape[1] * maps.shape[2]))
     return torch.where(total > 0, maps / total.clamp_min(torch.finfo(maps.dtype).tiny), uniform)
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)

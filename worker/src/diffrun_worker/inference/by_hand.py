@@ -6,7 +6,7 @@ from diffrun_worker.block import Shard
 from diffrun_worker.blocks.infer import ShardInference
 from diffrun_worker.blocks.preparation import configure_torch
 from diffrun_worker.commands.folder import FolderContext
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.inference.config import InferenceConfig
 from diffrun_worker.inference.dashboard import Display, make_display
 from diffrun_worker.inference.loading import load_checkpoint, load_model_of, scheduler_for
@@ -26,7 +26,7 @@ def draw_by_hand(
     `CudaOutOfMemory`, `NonFiniteSample`; Stopped after Ctrl-C or SIGTERM.
     """
     if config.checkpoint_path is None:
-        raise PermanentError(ErrorCode.INVALID_PARAMS, "checkpoint_path: the folder of a class-conditional model")
+        raise invalid_params("checkpoint_path: the folder of a class-conditional model")
     configure_torch(device)
     ckpt = load_checkpoint(config.checkpoint_path)
     code = UserCode(allowed=True) if allow_user_code else UserCode.from_environment(Path.cwd())

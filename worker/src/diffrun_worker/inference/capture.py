@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffrun_contracts.params.infer import CaptureConfig, FrameFormat, VideoConfig
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.inference.lane import Lane
 from diffrun_worker.inference.output import DELTAS, FRAMES, LATENTS, VIDEOS, Names
 from diffrun_worker.inference.result import FrameData
@@ -186,10 +186,9 @@ class Capture:
         count, channels, height, width = frame.latent.shape
         needed = count * frame.total_steps * channels * height * width
         if needed > MAX_VIDEO_BYTES:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"batchSize: the frames of {count} videos of {frame.total_steps} steps take {needed} bytes of memory, "
-                f"and {MAX_VIDEO_BYTES} are allowed; lower batchSize or sampler.steps, or set capture.saveVideo: false",
+                f"and {MAX_VIDEO_BYTES} are allowed; lower batchSize or sampler.steps, or set capture.saveVideo: false"
             )
 
 

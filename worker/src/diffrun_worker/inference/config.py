@@ -20,7 +20,7 @@ from diffrun_contracts.params.infer import (
     VideoConfig,
 )
 from diffrun_contracts.params.infer import InferenceConfig as BlockConfig
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.registry import describe
 
 __all__ = [
@@ -72,7 +72,7 @@ class InferenceConfig(BlockConfig):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise PermanentError(ErrorCode.INVALID_PARAMS, f"infer: {describe(error)}") from error
+            raise invalid_params(f"infer: {describe(error)}") from error
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:
@@ -80,11 +80,9 @@ class InferenceConfig(BlockConfig):
         try:
             values = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS, f"infer: not YAML: {' '.join(str(error).split())}"
-            ) from error
+            raise invalid_params(f"infer: not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(values, dict):
-            raise PermanentError(ErrorCode.INVALID_PARAMS, "infer: a mapping of parameters is needed")
+            raise invalid_params("infer: a mapping of parameters is needed")
         return cls.from_dict(values)
 
     @classmethod
@@ -93,9 +91,9 @@ class InferenceConfig(BlockConfig):
         try:
             values = json.loads(text)
         except ValueError as error:
-            raise PermanentError(ErrorCode.INVALID_PARAMS, f"infer: not JSON: {error}") from error
+            raise invalid_params(f"infer: not JSON: {error}") from error
         if not isinstance(values, dict):
-            raise PermanentError(ErrorCode.INVALID_PARAMS, "infer: an object of parameters is needed")
+            raise invalid_params("infer: an object of parameters is needed")
         return cls.from_dict(values)
 
     @classmethod
@@ -104,7 +102,7 @@ class InferenceConfig(BlockConfig):
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise PermanentError(ErrorCode.INVALID_PARAMS, f"infer: cannot read {path}: {error}") from error
+            raise invalid_params(f"infer: cannot read {path}: {error}") from error
         return cls.from_yaml(text)
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,10 +128,9 @@ def with_seed(config: InferenceConfig, world_size: int = 1) -> InferenceConfig:
     if config.seed is not None:
         return config
     if world_size > 1:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"seed: {world_size} processes share this run, and each would draw a seed of its own; "
-            "give the same seed to all",
+            "give the same seed to all"
         )
     return config.model_copy(update={"seed": drawn_seed()})
 

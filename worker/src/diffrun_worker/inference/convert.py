@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from diffrun_contracts.params import DType
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.models.store import save_model
 from diffrun_worker.models.unet2d import build_unet2d
 from diffrun_worker.sampling.loader import check_finite
@@ -68,7 +68,7 @@ def convert(
     weights = _without_prefixes(_pick_weights(content, key, source))
     unet_config = dict(config) if config is not None else _find(content, CONFIG_KEYS, Mapping)
     if unet_config is None:
-        raise _invalid(
+        raise invalid_params(
             f"--config: {source.name} does not say how its network is built ({', '.join(CONFIG_KEYS)}); give the "
             "UNet2DModel's config.json"
         )
@@ -112,10 +112,10 @@ def _pick_weights(content: Mapping[str, Any], key: str | None, source: Path) -> 
         key = found[0]
     if key is None:
         some = f"several ({', '.join(found)})" if found else f"none under {', '.join(WEIGHTS_KEYS)}"
-        raise _invalid(f"--key: {source.name} holds {some}; name the one to convert")
+        raise invalid_params(f"--key: {source.name} holds {some}; name the one to convert")
     if not _is_weights(content.get(key)):
         there = ", ".join(str(name) for name in content if _is_weights(content[name])) or "none"
-        raise _invalid(f"--key: {source.name} has no weights under {key!r}; it has {there}")
+        raise invalid_params(f"--key: {source.name} has no weights under {key!r}; it has {there}")
     return dict(content[key])
 
 
@@ -134,21 +134,23 @@ def _check_classes(weights: Mapping[str, Tensor], names: Sequence[str] | None) -
     table = weights.get("class_embedding.weight")
     if table is None:
         if names:
-            raise _invalid("--classes: the weights have no class_embedding; the model is unconditional, leave it out")
+            raise invalid_params(
+                "--classes: the weights have no class_embedding; the model is unconditional, leave it out"
+            )
         return
     embeddings = int(table.shape[0])
     if not names:
-        raise _invalid(
+        raise invalid_params(
             f"--classes: the weights have {embeddings} class embeddings and nothing names them; give the "
             f"{embeddings - 1} classes in their order, the last embedding stands for no class"
         )
     if len(names) + 1 != embeddings:
-        raise _invalid(
+        raise invalid_params(
             f"--classes: {len(names)} classes and the null class do not fit the weights' {embeddings} class "
             f"embeddings; give {embeddings - 1} names, the last embedding stands for no class"
         )
     if len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
-        raise _invalid(f"--classes: each class needs a name of its own; got {list(names)}")
+        raise invalid_params(f"--classes: each class needs a name of its own; got {list(names)}")
 
 
 def _build(config: Mapping[str, Any], weights: Mapping[str, Tensor], classes: int | None) -> Any:
@@ -189,7 +191,3 @@ def _find(content: Mapping[str, Any], keys: Sequence[str], kind: type) -> Any:
     found = (content[key] for key in keys if isinstance(content.get(key), kind))
     value = next(found, None)
     return value if value is None or kind is Mapping else list(value)
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)

@@ -12,7 +12,7 @@ import diffusers
 
 from diffrun_contracts.params import DType, SamplerName
 from diffrun_contracts.params.infer import InferenceConfig
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.inference.classes import CheckpointInfo
 from diffrun_worker.sampling.classes import read_classes
 from diffrun_worker.sampling.loader import Model, find_parts, load_conditional, read_config, sample_shape
@@ -61,7 +61,7 @@ def build_scheduler(ckpt: CheckpointInfo, name: SamplerName | str = SamplerName.
     """
     known = (SamplerName.DDIM, SamplerName.DDPM)
     if name not in known:
-        raise PermanentError(ErrorCode.INVALID_PARAMS, f"sampler.name: infer takes {' or '.join(known)}; got {name}")
+        raise invalid_params(f"sampler.name: infer takes {' or '.join(known)}; got {name}")
     try:
         return getattr(diffusers, f"{name}Scheduler").from_config(dict(ckpt.scheduler_config))
     except (ValueError, TypeError, NotImplementedError) as error:

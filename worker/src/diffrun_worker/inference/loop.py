@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffrun_contracts.params.infer import InferenceConfig
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.inference.classes import CheckpointInfo
 from diffrun_worker.inference.composition import Composition
 from diffrun_worker.inference.config import drawn_seed
@@ -179,10 +179,9 @@ def as_model(unet: Any, ckpt_info: CheckpointInfo) -> Model:
 def _schedule(scheduler: Any, config: InferenceConfig) -> Schedule:
     named = type(scheduler).__name__.removesuffix("Scheduler")
     if named != config.sampler.name:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"sampler.name: the configuration says {config.sampler.name} and the scheduler is a {named}; "
-            f"make it by build_scheduler(checkpoint, {str(config.sampler.name)!r})",
+            f"make it by build_scheduler(checkpoint, {str(config.sampler.name)!r})"
         )
     schedule = Schedule(dict(scheduler.config), config.sampler)
     if schedule.prediction_type != _EPSILON_PREDICTION:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.inference.output import INDEX, METADATA, PARTS, part_name
 from diffrun_worker.workspace import Workspace
 
@@ -99,7 +99,7 @@ def merge(parts: Iterable[Part]) -> Merged:
         if known is None or _age(part) > _age(known):
             newest[part.shard] = part
     if not newest:
-        raise PermanentError(ErrorCode.INVALID_PARAMS, "parts: no shard has written a part yet")
+        raise invalid_params("parts: no shard has written a part yet")
     ordered = [newest[shard] for shard in sorted(newest)]
     _check_alike(ordered)
     first = ordered[0]
@@ -178,10 +178,9 @@ def _of_run(files: Mapping[str, bytes], run_id: str) -> list[Part]:
         try:
             part = Part.model_validate_json(data)
         except ValidationError as error:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"{PARTS}/{name} is not a part that this version writes ({error.errors()[0]['msg']}); "
-                "remove it and run its shard again",
+                "remove it and run its shard again"
             ) from error
         if part.run_id == run_id:
             parts.append(part)
@@ -193,14 +192,13 @@ def _check_alike(parts: list[Part]) -> None:
     for part in parts[1:]:
         different = [field for field in _SHARED if getattr(part, field) != getattr(first, field)]
         if different:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"shard {part.shard} ran with another {', '.join(different)} than shard {first.shard}; all shards of "
-                "a run need the same options, or output directories of their own",
+                "a run need the same options, or output directories of their own"
             )
     outside = [part.shard for part in parts if part.shard >= first.shards]
     if outside:
-        raise PermanentError(ErrorCode.INVALID_PARAMS, f"shard {outside[0]} is none of {first.shards} shards")
+        raise invalid_params(f"shard {outside[0]} is none of {first.shards} shards")
 
 
 def _age(part: Part) -> tuple[datetime, str]:

@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 
 METADATA = "metadata.json"
 INDEX = "index.json"
@@ -63,10 +63,9 @@ def claim_folder(output: Path, character: str) -> Path:
     entries = {entry.name for entry in output.iterdir()}
     if folder.name not in entries:
         twin = next((name for name in sorted(entries) if name.casefold() == folder.name.casefold()), "another folder")
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"output-dir: {output} holds {twin}/, which this file system does not tell from {folder.name}/; "
-            f"give {character!r} an output directory of its own",
+            f"give {character!r} an output directory of its own"
         )
     return folder
 

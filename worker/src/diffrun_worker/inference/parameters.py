@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.registry import describe
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -47,9 +47,7 @@ def parse(model: type[P], values: Mapping[str, Any], where: str) -> P:
         return model.model_validate(dict(values))
     except ValidationError as error:
         known = ", ".join(model.model_fields) or "none"
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS, f"{where}: {describe(error)}; its parameters are {known}"
-        ) from error
+        raise invalid_params(f"{where}: {describe(error)}; its parameters are {known}") from error
 
 
 def knows(model: type[BaseModel], key: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 
 Stack = list[dict[str, Any]]
 
@@ -156,15 +156,11 @@ def preset_stack(name: str, arguments: Mapping[str, Any]) -> Stack:
     try:
         bound = signature.bind(**{_snake(key): value for key, value in arguments.items()})
     except TypeError as error:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS, f"presetArgs: {name}: {error}; it is called as {name}{_described(signature)}"
-        ) from error
+        raise invalid_params(f"presetArgs: {name}: {error}; it is called as {name}{_described(signature)}") from error
     try:
         return preset(*bound.args, **bound.kwargs)
     except (TypeError, ValueError) as error:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS, f"presetArgs: {name}: {error}; it is called as {name}{_described(signature)}"
-        ) from error
+        raise invalid_params(f"presetArgs: {name}: {error}; it is called as {name}{_described(signature)}") from error
 
 
 def _described(signature: inspect.Signature) -> str:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from diffrun_contracts.params.infer import InferenceConfig
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.inference.aggregates import Aggregate
 from diffrun_worker.inference.capture import Capture, OnVideos
 from diffrun_worker.inference.environment import describe_environment
@@ -190,9 +190,7 @@ def merge_metrics(folder: Path, shards: int) -> Aggregate:
             else:
                 whole.update(one)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS, f"{name} does not hold shard {shard}'s metrics ({error}); run it again"
-            ) from error
+            raise invalid_params(f"{name} does not hold shard {shard}'s metrics ({error}); run it again") from error
     if whole is None:
         raise ValueError("a run has at least one shard")
     return whole

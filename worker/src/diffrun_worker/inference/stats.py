@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """What `summarize` gives by default."""
@@ -49,12 +49,12 @@ def summarize(tensor: Tensor, quantiles: Sequence[float] = QUANTILES) -> Summary
     Raises PermanentError `InvalidParams` for an empty tensor and for quantiles outside 0…1.
     """
     if tensor.numel() == 0:
-        raise _invalid("tensor: a summary needs at least one element; got an empty tensor")
+        raise invalid_params("tensor: a summary needs at least one element; got an empty tensor")
     if tensor.is_complex():
-        raise _invalid(f"tensor: a summary is over real numbers; got {tensor.dtype}, give its .abs()")
+        raise invalid_params(f"tensor: a summary is over real numbers; got {tensor.dtype}, give its .abs()")
     outside = [share for share in quantiles if not 0 <= share <= 1]
     if outside:
-        raise _invalid(f"quantiles: shares lie between 0 and 1; got {outside}")
+        raise invalid_params(f"quantiles: shares lie between 0 and 1; got {outside}")
     values = tensor.detach().flatten().to("cpu", torch.float64)
     finite = values[torch.isfinite(values)]
     missing = values.numel() - finite.numel()
@@ -93,7 +93,7 @@ def cosine_similarity(first: Tensor, second: Tensor) -> Tensor:
     Raises PermanentError `InvalidParams` for shapes that differ.
     """
     if first.shape != second.shape:
-        raise _invalid(f"second: shapes must agree; got {list(second.shape)} beside {list(first.shape)}")
+        raise invalid_params(f"second: shapes must agree; got {list(second.shape)} beside {list(first.shape)}")
     a, b = first.detach().flatten(1).double(), second.detach().flatten(1).double()
     norms = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
     return torch.where(norms > 0, (a * b).sum(dim=1) / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)
@@ -106,7 +106,3 @@ def _quantile(ordered: Tensor, share: float) -> float:
     high = min(low + 1, ordered.numel() - 1)
     below, above = float(ordered[low]), float(ordered[high])
     return below + (place - low) * (above - below)
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)

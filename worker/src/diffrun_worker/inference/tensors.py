@@ -16,7 +16,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from diffrun_contracts.params.infer import LatentFormat
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.sampling.images import to_pixels
 
 LATENT_KEY = "latent"
@@ -49,7 +49,7 @@ def image_to_latent(image: NDArray[np.uint8]) -> Tensor:
     The inverse of `latent_to_image` to half a level, 1/255.
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3):
-        raise _invalid(f"image: uint8 [H, W, C] or [H, W] is needed; got {image.dtype} {list(image.shape)}")
+        raise invalid_params(f"image: uint8 [H, W, C] or [H, W] is needed; got {image.dtype} {list(image.shape)}")
     pixels = image[:, :, None] if image.ndim == 2 else image
     return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32)) / 127.5 - 1
 
@@ -69,7 +69,7 @@ def npy_bytes(array: NDArray[np.generic]) -> bytes:
 @lru_cache(maxsize=64)
 def _npy_header(dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> bytes:
     if dtype.hasobject:
-        raise _invalid("array: objects would be pickled; give numbers")
+        raise invalid_params("array: objects would be pickled; give numbers")
     buffer = io.BytesIO()
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(buffer, header)
@@ -91,14 +91,10 @@ def deserialize(data: bytes, fmt: LatentFormat) -> Tensor:
         tensor: Tensor = load_safetensors(data)[LATENT_KEY]
     except (ValueError, EOFError, KeyError, TypeError, SafetensorError) as error:
         wanted = "an .npy array" if fmt is LatentFormat.NPY else f"a safetensors file with the tensor {LATENT_KEY!r}"
-        raise _invalid(f"latent: {len(data)} bytes are not {wanted}: {error}") from error
+        raise invalid_params(f"latent: {len(data)} bytes are not {wanted}: {error}") from error
     return tensor
 
 
 def _check_dims(tensor: Tensor, dims: int, shape: str) -> None:
     if tensor.ndim != dims or tensor.shape[-3] not in (1, 3):
-        raise _invalid(f"latent: {shape} with C = 1 or 3 is needed; got {list(tensor.shape)}")
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)
+        raise invalid_params(f"latent: {shape} with C = 1 or 3 is needed; got {list(tensor.shape)}")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from diffrun_contracts import names
-from diffrun_worker.errors import BlockError, ErrorCode, PermanentError
+from diffrun_worker.errors import BlockError, ErrorCode, PermanentError, invalid_params
 
 VALUE = "worker.allowUserCode"
 """The chart's value by which an installation allows it; it sets `names.ENV_ALLOW_USER_CODE` in the pods."""
@@ -52,7 +52,7 @@ class UserCode:
             return given
         path, separator, name = str(fn).rpartition(":")
         if not isinstance(fn, str) or not separator or not name.isidentifier():
-            raise _invalid(f"{where}: a function, or a file and its function as path/to/file.py:name; got {fn!r}")
+            raise invalid_params(f"{where}: a function, or a file and its function as path/to/file.py:name; got {fn!r}")
         if not self.allowed:
             raise PermanentError(
                 ErrorCode.USER_CODE_FORBIDDEN,
@@ -64,7 +64,7 @@ class UserCode:
         function = getattr(module, name, None)
         if not callable(function):
             there = ", ".join(key for key, value in vars(module).items() if callable(value) and key[0] != "_")
-            raise _invalid(f"{where}: {path} has no function {name!r}; it has {there or 'none'}")
+            raise invalid_params(f"{where}: {path} has no function {name!r}; it has {there or 'none'}")
         loaded: Callable[..., Any] = function
         return loaded
 
@@ -76,14 +76,14 @@ class UserCode:
                 ErrorCode.PATH_OUTSIDE_WORKSPACE, f"{where}: {path} leads out of the workspace; put the file into it"
             )
         if not file.is_file():
-            raise _invalid(f"{where}: there is no file {path} (looked for {file})")
+            raise invalid_params(f"{where}: there is no file {path} (looked for {file})")
         return file
 
     def _module(self, file: Path, where: str) -> ModuleType:
         name = f"diffrun_user_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
         spec = importlib.util.spec_from_file_location(name, file)
         if spec is None or spec.loader is None:
-            raise _invalid(f"{where}: {file.name} is no Python file; its name must end in .py")
+            raise invalid_params(f"{where}: {file.name} is no Python file; its name must end in .py")
         module = importlib.util.module_from_spec(spec)
         with blame(where):
             spec.loader.exec_module(module)
@@ -121,7 +121,3 @@ def _place(error: Exception) -> str:
 def _is_machinery(filename: str) -> bool:
     """Whether a frame is this package's or the import system's."""
     return filename.startswith(("<frozen", str(Path(__file__).parent)))
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)

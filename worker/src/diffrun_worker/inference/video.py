@@ -17,7 +17,7 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.workspace import DISK_FULL_ERRNOS
 
 FFMPEG_MISSING = "FfmpegMissing"
@@ -88,9 +88,7 @@ class VideoEncoder:
         Raises PermanentError `FfmpegMissing`, and `InvalidParams` for images that are neither grey nor RGB.
         """
         if geometry.channels not in _PIXEL_FORMAT:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS, f"capture.saveVideo: {geometry.channels} channels are neither grey nor RGB"
-            )
+            raise invalid_params(f"capture.saveVideo: {geometry.channels} channels are neither grey nor RGB")
         self._executable = find_ffmpeg()
         self._folder = folder
         self._geometry = geometry

@@ -7,7 +7,7 @@ from diffusers import UNet2DModel
 from torch import nn
 
 from diffrun_contracts.params.train import ModelName
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.models.ddpm64 import DDPMUNet64
 from diffrun_worker.models.enhanced_unet64 import EnhancedUNet64
 from diffrun_worker.models.unet2d import build_unet2d
@@ -45,18 +45,16 @@ def build_model(
         return build_unet2d(config, num_classes=num_classes, channels=channels, image_size=image_size)
     architecture = ARCHITECTURES.get(name)
     if architecture is None:
-        raise _invalid(f"model.name: {name!r} is unknown; use one of {', '.join(ModelName)}")
+        raise invalid_params(f"model.name: {name!r} is unknown; use one of {', '.join(ModelName)}")
     if config is not None:
-        raise _invalid(f"model.config: {name} has a fixed configuration; leave it out, or name {ModelName.UNET2D}")
+        raise invalid_params(
+            f"model.config: {name} has a fixed configuration; leave it out, or name {ModelName.UNET2D}"
+        )
     if num_classes is not None:
-        raise _invalid(f"model.conditional: {name} takes no classes; use {ModelName.UNET2D}, or leave it out")
+        raise invalid_params(f"model.conditional: {name} takes no classes; use {ModelName.UNET2D}, or leave it out")
     unet = architecture(in_channels=channels, out_channels=channels)
     size = unet.config.sample_size
     if image_size not in (None, size):
-        raise _invalid(f"data.imageSize: {name} is made for images of {size}×{size}; got {image_size}")
+        raise invalid_params(f"data.imageSize: {name} is made for images of {size}×{size}; got {image_size}")
     made: nn.Module = unet
     return made
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)

@@ -7,7 +7,7 @@ the grid scales it.
 import torch
 from torch import Tensor
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.sampling.images import EncodedImage, encode_png
 
 GAP = 2
@@ -46,10 +46,9 @@ def tile(images: Tensor, columns: int) -> Tensor:
 
 def _check(images: Tensor, columns: int) -> None:
     if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[0] < 1 or images.shape[1] not in (1, 3):
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"images: a grid takes uint8 [N, C, H, W] with C = 1 or 3 and N ≥ 1, "
-            f"and got {images.dtype} {list(images.shape)}; convert samples with to_bytes first",
+            f"and got {images.dtype} {list(images.shape)}; convert samples with to_bytes first"
         )
     if columns < 1:
-        raise PermanentError(ErrorCode.INVALID_PARAMS, f"columns: a grid has at least one, and got {columns}")
+        raise invalid_params(f"columns: a grid has at least one, and got {columns}")

@@ -18,7 +18,7 @@ import torch
 from torch import Generator, Tensor
 
 from diffrun_contracts.params import Sampler, SamplerName, TimestepSpacing
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 
 MAX_SNR = 1000.0
 
@@ -83,26 +83,22 @@ class Schedule:
     def _check(self, config: Any) -> None:
         name, steps, traits = self.sampler.name, self.sampler.steps, TRAITS[self.sampler.name]
         if self.prediction_type not in traits.predictions:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"sampler.name: {name} cannot denoise a model with prediction_type {self.prediction_type!r}; "
-                f"use one of {', '.join(_samplers_for(self.prediction_type)) or 'another model'}",
+                f"use one of {', '.join(_samplers_for(self.prediction_type)) or 'another model'}"
             )
         if not traits.min_steps <= steps <= config.num_train_timesteps:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"sampler.steps: {name} takes {traits.min_steps} to {config.num_train_timesteps} steps with this "
-                f"model; got {steps}",
+                f"model; got {steps}"
             )
         if self.sampler.eta and name is not SamplerName.DDIM:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
-                f"sampler.eta: only DDIM takes an eta other than 0; got {self.sampler.eta} with {name}",
+            raise invalid_params(
+                f"sampler.eta: only DDIM takes an eta other than 0; got {self.sampler.eta} with {name}"
             )
         if traits.even_spacing and config.timestep_spacing == TimestepSpacing.LINSPACE:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
-                f"sampler.timestepSpacing: {name} steps wrongly over linspace spacing; set leading or trailing",
+            raise invalid_params(
+                f"sampler.timestepSpacing: {name} steps wrongly over linspace spacing; set leading or trailing"
             )
         if getattr(config, "use_flow_sigmas", False):
             raise PermanentError(

@@ -24,7 +24,7 @@ from diffrun_contracts.params.train import (
     TimestepSampling,
     TrainModel,
 )
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.training.presets import PRESETS
 
 Group = TypeVar("Group", bound=Model)
@@ -159,10 +159,9 @@ def resolve(params: Train, run_seed: int) -> TrainConfig:
     model = _merge_model(layers)
     data = _first(layers, "data")
     if data is None:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"data: the preset {params.preset} brings no images of its own; set one source, "
-            "for example data.imageFolder.path",
+            "for example data.imageFolder.path"
         )
     conditional = bool(model.conditional)
     seed = _first(layers, "seed")

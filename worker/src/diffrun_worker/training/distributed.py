@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from diffrun_contracts import names
-from diffrun_worker.errors import ErrorCode, PermanentError, TemporaryError
+from diffrun_worker.errors import ErrorCode, TemporaryError, invalid_params
 
 logger = logging.getLogger(__name__)
 
@@ -142,37 +142,35 @@ def _world_size(workers: int, environment: Mapping[str, str]) -> int:
     """WORLD_SIZE where it is set, as torchrun sets it; `workers` must agree, or be 1."""
     if names.ENV_WORLD_SIZE not in environment:
         if workers > 1:
-            raise _invalid(
+            raise invalid_params(
                 f"workers: {workers} need each other's addresses, and {', '.join(_VARIABLES)} are not all set; "
                 "start them with torchrun, or set workers: 1"
             )
         return 1
     size = _number(environment, names.ENV_WORLD_SIZE)
     if size < 1 or workers not in (1, size):
-        raise _invalid(f"workers: is {workers}, but {names.ENV_WORLD_SIZE} is {size}; they must be the same")
+        raise invalid_params(f"workers: is {workers}, but {names.ENV_WORLD_SIZE} is {size}; they must be the same")
     return size
 
 
 def _place(size: int, environment: Mapping[str, str]) -> tuple[int, str, int]:
     missing = [name for name in _VARIABLES if not environment.get(name)]
     if missing:
-        raise _invalid(f"workers: {', '.join(missing)} must be set beside {names.ENV_WORLD_SIZE}, as torchrun does")
+        raise invalid_params(
+            f"workers: {', '.join(missing)} must be set beside {names.ENV_WORLD_SIZE}, as torchrun does"
+        )
     rank = _number(environment, names.ENV_RANK)
     if rank >= size:
-        raise _invalid(f"workers: {names.ENV_RANK} is {rank}, but there are {size} workers, numbered from 0")
+        raise invalid_params(f"workers: {names.ENV_RANK} is {rank}, but there are {size} workers, numbered from 0")
     return rank, environment[names.ENV_MASTER_ADDR], _number(environment, names.ENV_MASTER_PORT)
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:
     text = environment[name]
     if not text.isdecimal():
-        raise _invalid(f"workers: {name} is {text!r}, and must be a number")
+        raise invalid_params(f"workers: {name} is {text!r}, and must be a number")
     return int(text)
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0][:200]
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)

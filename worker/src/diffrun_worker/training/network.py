@@ -11,7 +11,7 @@ from torch import nn
 
 from diffrun_contracts.params.train import Precision
 from diffrun_worker.data import Images
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.models import build_model
 from diffrun_worker.sampling.loader import best_memory_format
 from diffrun_worker.training.config import OptimizerConfig, TrainConfig
@@ -88,9 +88,8 @@ def computing_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     if precision is Precision.BFLOAT16:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
-            f"precision: {torch.cuda.get_device_name(device)} does not compute in bfloat16; set float32 or auto",
+        raise invalid_params(
+            f"precision: {torch.cuda.get_device_name(device)} does not compute in bfloat16; set float32 or auto"
         )
     return torch.float32
 

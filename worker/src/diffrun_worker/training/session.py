@@ -13,7 +13,7 @@ from diffrun_worker.block import BlockContext
 from diffrun_worker.data import Images, load_images
 from diffrun_worker.device import versions
 from diffrun_worker.diffusion.process import GaussianDiffusion
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.models.registry import ARCHITECTURES
 from diffrun_worker.models.store import save_model
 from diffrun_worker.training import checkpoints
@@ -172,10 +172,9 @@ def _require_left(config: TrainConfig, span: Span) -> None:
     """A checkpoint of another run that has already gone further is a mistake; one's own was merely finished."""
     if config.resume is not None and span.first > span.total:
         field = "steps" if config.length.steps is not None else "epochs"
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"{field}: the training has {span.total} steps, and the checkpoint in resume has done {span.first}; "
-            f"set {field} to more than that",
+            f"set {field} to more than that"
         )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from diffrun_contracts.params.dataset import Dataset
 from diffrun_worker.data.sources.base import Raw, Request
 from diffrun_worker.data.sources.files import corrupt, not_found, require_folder
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 
 # Lower-case letters that look like their capitals share a class with them (Cohen et al. 2017, section III).
 _MERGED = frozenset("cijklmopsuvwxyz")
@@ -44,9 +44,7 @@ def read_emnist(spec: Dataset, request: Request) -> Raw:
     assert spec.emnist is not None  # noqa: S101 - the registry chose by this field
     split = spec.emnist.split
     if split not in CLASSES:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS, f"data.emnist.split: {split!r} is none of EMNIST's; use {', '.join(CLASSES)}"
-        )
+        raise invalid_params(f"data.emnist.split: {split!r} is none of EMNIST's; use {', '.join(CLASSES)}")
     stem = f"emnist-{split}-{'test' if spec.test else 'train'}"
     names = (f"{stem}-images-idx3-ubyte", f"{stem}-labels-idx1-ubyte")
     folder = require_folder(request.workspace, _FIELD, spec.emnist.path, f"{names[0]}[.gz] and {names[1]}[.gz]")

@@ -22,7 +22,7 @@ from diffrun_worker.data.sources.base import Raw, Request
 from diffrun_worker.data.sources.files import corrupt, some
 from diffrun_worker.data.sources.hub_cache import DatasetCache, select_parquet
 from diffrun_worker.data.sources.image_folder import require_size
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.hub import Hub
 
 _FIELD = "data.hub"
@@ -104,10 +104,9 @@ class _Table:
         kind = self._type(f"{_FIELD}.imageColumn", spec.image_column)
         self._in_struct = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
         if not (self._in_struct or _is_binary(kind)):
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"{_FIELD}.imageColumn: {spec.image_column!r} of {path.name} holds {kind}, not encoded images "
-                f"(binary, or a struct with bytes); choose among {self._columns()}",
+                f"(binary, or a struct with bytes); choose among {self._columns()}"
             )
 
     def images(self) -> Iterator[Encoded]:
@@ -127,10 +126,9 @@ class _Table:
         """[rows]."""
         kind = self._type(f"{_FIELD}.labelColumn", column)
         if not pa.types.is_integer(kind):
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
+            raise invalid_params(
                 f"{_FIELD}.labelColumn: {column!r} of {self.path.name} holds {kind}, not integers; choose a column of "
-                f"integers among {self._columns()}, or leave it out",
+                f"integers among {self._columns()}, or leave it out"
             )
         chunks = [np.zeros(0, np.int64)]
         for batch in self._batches(column):
@@ -163,10 +161,7 @@ class _Table:
     def _type(self, field: str, column: str) -> Any:
         index = self._schema.get_field_index(column)
         if index < 0:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
-                f"{field}: {self.path.name} has no column {column!r}; choose among {self._columns()}",
-            )
+            raise invalid_params(f"{field}: {self.path.name} has no column {column!r}; choose among {self._columns()}")
         return self._schema.field(index).type
 
     def _columns(self) -> str:

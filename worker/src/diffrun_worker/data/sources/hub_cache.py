@@ -14,7 +14,7 @@ from diffrun_contracts import names
 from diffrun_contracts.base import Model
 from diffrun_worker.data.sources.base import Request
 from diffrun_worker.data.sources.files import some
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.fetching import SPARE_BYTES, locked, verify
 from diffrun_worker.hub import Commit, Hub, RepoFile
 from diffrun_worker.workspace import DISK_FULL_ERRNOS, Workspace, fsync_dir, fsync_file
@@ -101,15 +101,13 @@ def _in_folder(where: str, files: list[RepoFile], folder: str | None) -> list[Re
     if folder is not None:
         inside = [file for file in files if PurePosixPath(file.name).is_relative_to(folder)]
         if not inside:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS,
-                f"data.hub.folder: {where} has no Parquet file in {folder!r}; it has some in {some(subsets)}",
+            raise invalid_params(
+                f"data.hub.folder: {where} has no Parquet file in {folder!r}; it has some in {some(subsets)}"
             )
         return inside
     if len(subsets) > 1:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
-            f"data.hub.folder: {where} has Parquet files in several folders, {some(subsets)}; set it to one of them",
+        raise invalid_params(
+            f"data.hub.folder: {where} has Parquet files in several folders, {some(subsets)}; set it to one of them"
         )
     return files
 

@@ -9,7 +9,7 @@ from diffrun_contracts.params.dataset import Dataset
 from diffrun_worker.data.decoding import decode_all
 from diffrun_worker.data.sources.base import Raw, Request
 from diffrun_worker.data.sources.files import require_folder, some
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.workspace import Workspace
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -23,10 +23,7 @@ def read_image_folder(spec: Dataset, request: Request) -> Raw:
     """In the order of the paths; without classes a mirror image is as good, with classes nobody can know."""
     assert spec.image_folder is not None  # noqa: S101 - the registry chose by this field
     if spec.test:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
-            "data.test: a folder has no held-out part; give another folder in imageFolder.path",
-        )
+        raise invalid_params("data.test: a folder has no held-out part; give another folder in imageFolder.path")
     size = require_size(request)
     folder = require_folder(request.workspace, _FIELD, spec.image_folder.path, _EXPECTED)
     classes, files = _list(folder, request.workspace)
@@ -41,9 +38,7 @@ def read_image_folder(spec: Dataset, request: Request) -> Raw:
 def require_size(request: Request) -> int:
     """The side to resize to. Raises PermanentError `InvalidParams` without one: the images may be of any size."""
     if request.size is None:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS, "data.imageSize: it is needed where images of different sizes are read; set it"
-        )
+        raise invalid_params("data.imageSize: it is needed where images of different sizes are read; set it")
     return request.size
 
 
@@ -84,10 +79,9 @@ def _require_either(folder: Path, loose: list[Path], inside: list[Path], empty: 
             ErrorCode.DATASET_NOT_FOUND, f"{_FIELD}: {folder.name} has no image; it holds {there}; expected {_EXPECTED}"
         )
     if loose and inside:
-        raise PermanentError(
-            ErrorCode.INVALID_PARAMS,
+        raise invalid_params(
             f"{_FIELD}: {folder.name} has images both beside its subfolders (such as {loose[0].name}) and inside them; "
-            "keep either, so that it is clear whether subfolders are classes",
+            "keep either, so that it is clear whether subfolders are classes"
         )
     if inside and empty:
         raise PermanentError(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from diffrun_contracts.params.infer import DriftConfig
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import invalid_params
 from diffrun_worker.inference.drifts.functions import CUSTOM, DRIFT_REGISTRY
 from diffrun_worker.inference.moment import Moment
 from diffrun_worker.inference.parameters import parse
@@ -65,15 +65,13 @@ def bind_drift(config: DriftConfig, num_train_timesteps: int, user_code: UserCod
     where = f"drift.params {name}"
     for key in ("scale", "decay"):
         if key in config.params:
-            raise PermanentError(ErrorCode.INVALID_PARAMS, f"{where}: {key}: set drift.{key} instead")
+            raise invalid_params(f"{where}: {key}: set drift.{key} instead")
     cfg = {"scale": config.scale, "decay": config.decay, **config.params}
     if not config.enabled:
         return None
     if name == CUSTOM:
         if "fn" not in cfg:
-            raise PermanentError(
-                ErrorCode.INVALID_PARAMS, f"{where}: fn: a function, or path/to/file.py:name, is needed"
-            )
+            raise invalid_params(f"{where}: fn: a function, or path/to/file.py:name, is needed")
         function = user_code.function(cfg["fn"], f"{where}: fn")
     traits = traits_of(function)
     params = None if traits.params is None else parse(traits.params, cfg, where)

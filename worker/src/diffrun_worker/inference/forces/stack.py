@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.inference.classes import CheckpointInfo
 from diffrun_worker.inference.forces.functions import CUSTOM, FORCE_REGISTRY, Predict
 from diffrun_worker.inference.forces.params import ForceParams, SwitchTwo, UserSchedule
@@ -140,7 +140,7 @@ def bind_stack(
         _check_against(force, ckpt_info, total_steps)
     for key in global_cfg:
         if all(one.traits.params is not None and not knows(one.traits.params, key) for one in forces):
-            raise _invalid(
+            raise invalid_params(
                 f"force.globalCfg.{key}: no force of the stack has such a parameter; leave it out or correct its name"
             )
     return ForceStack(forces, clip_abs, ckpt_info)
@@ -156,7 +156,7 @@ def _bind(where: str, entry: Mapping[str, Any], global_cfg: Mapping[str, Any], u
     where = f"{where} {name}"
     if name == CUSTOM:
         if "fn" not in own:
-            raise _invalid(f"{where}: fn: a function, or path/to/file.py:name, is needed")
+            raise invalid_params(f"{where}: fn: a function, or path/to/file.py:name, is needed")
         function = user_code.function(own["fn"], f"{where}: fn")
     traits = traits_of(function)
     if traits.params is None:
@@ -173,20 +173,16 @@ def _check_against(force: BoundForce, info: CheckpointInfo, total_steps: int) ->
         for parameter, class_name in params.named_classes():
             info.class_index(class_name, f"{where}: {parameter}")
     if isinstance(params, SwitchTwo) and params.switch_t >= info.num_train_timesteps:
-        raise _invalid(
+        raise invalid_params(
             f"{where}: switch_t: the checkpoint's timesteps go from {info.num_train_timesteps - 1} down to 0; "
             f"got {params.switch_t}"
         )
     for span in params.schedule if isinstance(params, UserSchedule) else ():
         if span.start_step >= total_steps:
-            raise _invalid(
+            raise invalid_params(
                 f"{where}: schedule: steps {span.start_step} to {span.end_step} never come: the sampler makes "
                 f"{total_steps}, counted from 0; begin earlier, or raise sampler.steps"
             )
-
-
-def _invalid(message: str) -> PermanentError:
-    return PermanentError(ErrorCode.INVALID_PARAMS, message)
 
 
 def _part(predict: Predict, row: slice) -> Predict:
