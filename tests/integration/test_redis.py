@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from diffrun_contracts import names
-from diffrun_contracts.events import LIFECYCLE_TYPES, Event, Metric
+from diffrun_contracts.events import Event, Metric
 from diffrun_contracts.task import BlockTask, RunRef
 from diffrun_testkit.servers import RedisServer
 from diffrun_worker import publisher, runner
@@ -19,6 +19,7 @@ from diffrun_worker.runner import Outcome, run_assignment
 
 pytestmark = pytest.mark.redis
 KEY = names.events_key("u-1")
+LIFECYCLE = {"block_started", "artifact_written", "paused", "resumed", "block_finished"}
 
 
 class Worker:
@@ -67,7 +68,7 @@ def until(met: Callable[[], bool]) -> None:
 
 def lifecycle(events: list[Event]) -> list[int]:
     """The sequence numbers of the events that must not be lost, each once, in the order of their first arrival."""
-    return list(dict.fromkeys(event.seq for event in events if event.body.type in LIFECYCLE_TYPES))
+    return list(dict.fromkeys(event.seq for event in events if event.body.type in LIFECYCLE))
 
 
 def points(events: list[Event]) -> int:

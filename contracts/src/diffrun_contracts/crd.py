@@ -89,29 +89,6 @@ _GATE_RULE = (
 
 def build_crd() -> dict[str, Any]:
     """The complete CustomResourceDefinition as a plain dict."""
-    schema: Schema = {
-        "type": "object",
-        "description": "Diffusion-model work: a Job for each block, gates that people decide, metrics, artifacts.",
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": spec_schema(),
-            "status": status_schema(),
-        },
-        **cel(*_ROOT_RULES),
-    }
-    version = {
-        "name": names.VERSION,
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}},
-        "additionalPrinterColumns": [
-            {"name": name, "type": kind, "jsonPath": path, "description": text} for name, kind, path, text in _COLUMNS
-        ],
-    }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -127,8 +104,35 @@ def build_crd() -> dict[str, Any]:
                 "shortNames": [names.SHORT_NAME],
                 "categories": ["all"],
             },
-            "versions": [version],
+            "versions": [_version()],
         },
+    }
+
+
+def _version() -> dict[str, Any]:
+    """The one version: its schema, its status subresource, the columns of `kubectl get`."""
+    schema: Schema = {
+        "type": "object",
+        "description": "Diffusion-model work: a Job for each block, gates that people decide, metrics, artifacts.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec_schema(),
+            "status": status_schema(),
+        },
+        **cel(*_ROOT_RULES),
+    }
+    return {
+        "name": names.VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": name, "type": kind, "jsonPath": path, "description": text} for name, kind, path, text in _COLUMNS
+        ],
     }
 
 

@@ -152,9 +152,6 @@ Body = Annotated[
     Field(discriminator="type"),
 ]
 
-LIFECYCLE_TYPES = frozenset({"block_started", "artifact_written", "paused", "resumed", "block_finished"})
-"""Events that are never dropped."""
-
 
 class Event(Model):
     """The envelope."""

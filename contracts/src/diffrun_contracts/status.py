@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -97,7 +97,7 @@ class BlockStatus(Model):
     completion_time: datetime | None = None
     """When the block ended."""
     paused_since: datetime | None = None
-    """Since when the running block has been held."""
+    """Since when the running block has been held: all its running pods told to pause, or its Job suspended."""
     paused_seconds: int = Field(default=0, ge=0)
     """Held time before that, which no deadline counts."""
     progress: Progress | None = None
@@ -109,7 +109,7 @@ class BlockStatus(Model):
 
 
 class GateStatus(Model):
-    """A gate: `state`, `openedAt`, `closedAt`, `reason` and `previewDigest` are the operator's, the rest a person's."""
+    """A gate: `decision`, `decidedBy` and `note` are a person's to patch, all else is the operator's."""
 
     state: GateState
     """Waiting, Approved, Rejected or Expired."""
@@ -180,6 +180,3 @@ def operator_gate_fields() -> tuple[str, ...]:
     """Every field of a gate that only the operator may change, for the admission policy."""
     aliases = (field.alias or name for name, field in GateStatus.model_fields.items())
     return tuple(alias for alias in aliases if alias not in APPROVER_FIELDS)
-
-
-JsonObject = dict[str, Any]

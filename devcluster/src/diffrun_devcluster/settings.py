@@ -23,7 +23,6 @@ KUBERNETES = "v1.34.4"
 DEBIAN_SUITE = "bookworm"
 # The newest 1.34 that kind publishes under a name which does not move.
 PULLED_NODE_IMAGE = "kindest/node:v1.34.0"
-PULLED_BASE_IMAGE = "python:3.11-slim-bookworm"
 # What kubeadm of this Kubernetes asks for.
 COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.1"
 ETCD_IMAGE = "registry.k8s.io/etcd:3.6.5-0"

@@ -1,6 +1,7 @@
 """What the operator tells Prometheus about itself."""
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -12,51 +13,43 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.reconciles = Counter(
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry, buckets=_FAST)
+        self.reconciles = counter(
             "diffrun_reconciles_total",
             "Reconciles by how they ended: done, stale (observed again) or error (tried again).",
             ("result",),
-            registry=self.registry,
         )
-        self.reconcile_seconds = Histogram(
+        self.reconcile_seconds = histogram(
             "diffrun_reconcile_duration_seconds",
             "One reconcile, from looking at the run to its last action.",
-            buckets=_FAST,
-            registry=self.registry,
         )
-        self.api_requests = Counter(
+        self.api_requests = counter(
             "diffrun_api_requests_total",
             "Requests to the API server by verb, resource and HTTP status (0: no answer). Kopf's watches not counted.",
             ("verb", "resource", "code"),
-            registry=self.registry,
         )
-        self.api_seconds = Histogram(
+        self.api_seconds = histogram(
             "diffrun_api_request_duration_seconds",
             "Requests to the API server by verb.",
             ("verb",),
-            buckets=_FAST,
-            registry=self.registry,
         )
-        self.step_latency = Histogram(
+        self.step_latency = histogram(
             "diffrun_step_latency_seconds",
             "From seeing a Job complete to having created the Job that waited for it (no gate between them).",
-            buckets=_FAST,
-            registry=self.registry,
         )
-        self.queue_depth = Gauge("diffrun_queue_depth", "Runs that wait to be reconciled.", registry=self.registry)
-        self.runs = Gauge("diffrun_active_runs", "Runs that have not ended.", registry=self.registry)
-        self.watch_lag = Gauge(
+        self.queue_depth = gauge("diffrun_queue_depth", "Runs that wait to be reconciled.")
+        self.runs = gauge("diffrun_active_runs", "Runs that have not ended.")
+        self.watch_lag = gauge(
             "diffrun_watch_lag_seconds",
             "For how long the oldest listed object has not been delivered by its watch.",
-            registry=self.registry,
         )
-        self.events_read = Counter(
+        self.events_read = counter(
             "diffrun_worker_events_total",
             "Workers' events that were read from Redis, by type; `malformed` for what could not be parsed.",
             ("type",),
-            registry=self.registry,
         )
-        self.redis_up = Gauge("diffrun_redis_up", "Whether Redis answers the operator.", registry=self.registry)
+        self.redis_up = gauge("diffrun_redis_up", "Whether Redis answers the operator.")
 
     def api_request(self, verb: str, resource: str, code: int, seconds: float) -> None:
         """Count one request to the API server."""
