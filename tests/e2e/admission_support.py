@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffrun_contracts.admission import policy_name
+import yaml
+
 from diffrun_devcluster.kubectl import Kubectl
 from diffrun_devcluster.release import install_crds
 
@@ -32,14 +33,12 @@ class Rules:
     kubectl: Kubectl
     release: str
     namespace: str
+    policy: str
+    """The name of the policy and of its binding."""
 
     @property
     def operator(self) -> str:
         return f"system:serviceaccount:{self.namespace}:{self.release}-operator"
-
-    @property
-    def policy(self) -> str:
-        return policy_name(self.release, self.namespace)
 
     def approver(self, user: str) -> str:
         """Binds the chart's approver role to a user; its name."""
@@ -127,8 +126,8 @@ def rules(cluster: Kubectl, release: str = "rules") -> Iterator[Rules]:
     namespace = f"rules-{uuid.uuid4().hex[:8]}"
     release = f"{release}-{namespace[-8:]}"
     cluster.run("create", "namespace", namespace)
-    here = Rules(cluster.within(namespace), release, namespace)
     rendered = render(release, namespace)
+    here = Rules(cluster.within(namespace), release, namespace, policy_in(rendered))
     try:
         here.kubectl.run("apply", "-f", "-", stdin=rendered)
         # kubectl patch reads the subresource first, which the operator itself never does.
@@ -150,6 +149,13 @@ def render(release: str, namespace: str) -> str:
          "--show-only", "templates/rbac.yaml", "--show-only", "templates/admission.yaml"],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
+
+
+def policy_in(rendered: str) -> str:
+    """The name of the one policy among rendered objects."""
+    objects = [each for each in yaml.safe_load_all(rendered) if each]
+    (name,) = [each["metadata"]["name"] for each in objects if each["kind"] == "ValidatingAdmissionPolicy"]
+    return str(name)
 
 
 def _until_in_force(here: Rules, limit: float = 60.0) -> None:

@@ -8,6 +8,8 @@ import urllib.request
 
 import redis
 
+from diffrun_contracts import names
+
 ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TRUST = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -23,7 +25,7 @@ def get(path: str) -> dict:
 
 
 namespace = os.environ["DIFFRUN_RELEASE__NAMESPACE"]
-runs = get(f"/apis/diffrun.dev/v1alpha1/namespaces/{namespace}/diffusionruns")
+runs = get(f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}")
 print(f"the API serves DiffusionRuns: {len(runs['items'])} in {namespace}")
 
 policy = os.environ["DIFFRUN_GATES__POLICY"]
@@ -41,4 +43,4 @@ client = redis.Redis.from_url(
     socket_timeout=10,
 )
 client.ping()
-print(f"Redis answers; {client.xlen('diffrun:runs')} runs have been announced")
+print(f"Redis answers; {client.xlen(names.STREAM_RUNS)} runs have been announced")

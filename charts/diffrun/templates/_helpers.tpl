@@ -1,6 +1,7 @@
 {{/* Names, each composed in one place. */}}
 {{- define "diffrun.operatorName" -}}{{ .Release.Name }}-operator{{- end }}
 {{- define "diffrun.workerName" -}}{{ .Release.Name }}-worker{{- end }}
+{{- define "diffrun.approverName" -}}{{ .Release.Name }}-approver{{- end }}
 {{- define "diffrun.redisName" -}}{{ .Release.Name }}-redis{{- end }}
 {{- define "diffrun.policyName" -}}gates.{{ .Release.Name }}.{{ .Release.Namespace }}.diffrun.dev{{- end }}
 {{/* Cluster-scoped objects name the namespace too, so that releases of one name do not meet. */}}

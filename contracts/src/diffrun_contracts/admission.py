@@ -32,11 +32,6 @@ _VARIABLES = [
 _DIGEST = "previewDigest"
 
 
-def policy_name(release: str, namespace: str) -> str:
-    """The name of a release's policy and of its binding: cluster-scoped, so it names the namespace too."""
-    return f"gates.{release}.{namespace}.{names.GROUP}"
-
-
 def build_policy(name: str, operator: str, namespaces: Sequence[str] | None) -> dict[str, Any]:
     """The policy as a plain dict.
 
@@ -45,29 +40,13 @@ def build_policy(name: str, operator: str, namespaces: Sequence[str] | None) -> 
     """
     if namespaces is not None and not namespaces:
         raise ValueError("namespaces: a release serves at least one; pass None for all of them")
-    constraints: dict[str, Any] = {
-        "resourceRules": [
-            {
-                "apiGroups": [names.GROUP],
-                "apiVersions": [names.VERSION],
-                "operations": ["UPDATE"],
-                "resources": [f"{names.PLURAL}/status"],
-            }
-        ]
-    }
-    if namespaces is not None:
-        constraints["namespaceSelector"] = {
-            "matchExpressions": [
-                {"key": "kubernetes.io/metadata.name", "operator": "In", "values": sorted(set(namespaces))}
-            ]
-        }
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": name},
         "spec": {
             "failurePolicy": "Fail",
-            "matchConstraints": constraints,
+            "matchConstraints": _constraints(namespaces),
             "matchConditions": [
                 {"name": "not-the-operator", "expression": f"request.userInfo.username != '{operator}'"}
             ],
@@ -85,6 +64,20 @@ def build_binding(name: str) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"policyName": name, "validationActions": ["Deny"]},
     }
+
+
+def _constraints(namespaces: Sequence[str] | None) -> dict[str, Any]:
+    """Which requests the policy looks at: writes to the status, in these namespaces or in all."""
+    status = {
+        "apiGroups": [names.GROUP],
+        "apiVersions": [names.VERSION],
+        "operations": ["UPDATE"],
+        "resources": [f"{names.PLURAL}/status"],
+    }
+    if namespaces is None:
+        return {"resourceRules": [status]}
+    served = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": sorted(set(namespaces))}
+    return {"resourceRules": [status], "namespaceSelector": {"matchExpressions": [served]}}
 
 
 def _gate_rules() -> list[_Rule]:

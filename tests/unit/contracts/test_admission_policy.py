@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from diffrun_contracts.admission import build_binding, build_policy, policy_name
+from diffrun_contracts.admission import build_binding, build_policy
 from diffrun_contracts.status import APPROVER_FIELDS, DiffusionRunStatus, GateStatus, operator_gate_fields
 
 OPERATOR = "system:serviceaccount:team:mine-operator"
@@ -57,11 +57,6 @@ def test_serving_all_namespaces_selects_none() -> None:
 def test_serving_no_namespace_is_an_error() -> None:
     with pytest.raises(ValueError, match="a release serves at least one"):
         build_policy("p", OPERATOR, [])
-
-
-def test_releases_of_one_name_in_two_namespaces_do_not_meet() -> None:
-    assert policy_name("diffrun", "a") != policy_name("diffrun", "b")
-    assert policy_name("diffrun", "a") == "gates.diffrun.a.diffrun.dev"
 
 
 def test_messages_keep_to_one_line_and_fit() -> None:
