@@ -121,6 +121,7 @@ def _finish(draft: Draft, block: Block, job: ObservedJob, phase: JobPhase) -> No
         block.name,
         BlockState.SUCCEEDED,
         BlockReason.COMPLETED,
+        _lost_on_the_way(pods),
         at=job.finished_at,
         start_time=started,
         outputs=_outputs(pods),
@@ -170,6 +171,15 @@ def succeeded_pod(pods: list[ObservedPod], shard: int) -> ObservedPod | None:
     """The newest succeeded pod of a shard that left a result."""
     done = [pod for pod in pods if pod.shard == shard and pod.phase is PodPhase.SUCCEEDED and pod.result is not None]
     return done[-1] if done else None
+
+
+def _lost_on_the_way(pods: list[ObservedPod]) -> str | None:
+    """How many metric points the live path lacks: a curve that has gaps while it is watched is told to have them."""
+    newest = {pod.shard: pod.result for pod in pods if pod.phase is PodPhase.SUCCEEDED and pod.result is not None}
+    count = sum(result.dropped_metrics for result in newest.values())
+    return (
+        f"{count} metric point{'s' if count > 1 else ''} did not reach Redis; events.jsonl has all" if count else None
+    )
 
 
 def _outputs(pods: list[ObservedPod]) -> dict[str, Scalar] | None:

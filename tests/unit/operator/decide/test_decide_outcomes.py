@@ -1,7 +1,5 @@
 """What Jobs and their pods say becomes the ledger: found, foreign, refused, gone, done, failed."""
 
-import json
-
 import pytest
 from decide_kit import T0, Story, block, job, job_name, pod, result, spec
 
@@ -169,46 +167,6 @@ def test_a_namesake_with_another_uid_is_not_our_job() -> None:
     story.see(job("a", uid="another"), lost_jobs=frozenset({"job-a-1"}))
     assert story.entry("a").attempt == 2
     assert story.deleted == [job_name("a")]
-
-
-# Done.
-
-
-def test_a_complete_job_succeeds_its_block_with_shard_zeros_outputs() -> None:
-    story = started(shards=2)
-    story.see(job("a"), pod("a", shard=0), pod("a", shard=1))
-    story.see(
-        job("a", JobPhase.COMPLETE, finished_at=T0),
-        pod("a", SUCCEEDED, shard=1, result=result({"who": "one"})),
-        pod("a", SUCCEEDED, shard=0, n=1, finished_at=T0, result=result({"who": "zero"})),
-        pod("a", FAILED, shard=0, n=0, finished_at=T0, result=result(error="once")),
-    )
-    entry = story.entry("a")
-    assert (entry.state, entry.reason) == (BlockState.SUCCEEDED, BlockReason.COMPLETED)
-    assert entry.outputs == {"who": "zero"}
-    assert (entry.start_time, entry.completion_time) == (T0, T0)
-
-
-def test_outputs_are_cut_to_a_kibibyte_by_whole_values() -> None:
-    story = started()
-    outputs = {"path": "models/x", "log": "é" * 2000, "n": 7}
-    story.see(job("a", JobPhase.COMPLETE, finished_at=T0), pod("a", SUCCEEDED, result=result(outputs)))
-    assert story.entry("a").outputs == {"path": "models/x", "n": 7}
-    assert len(json.dumps(story.entry("a").outputs)) <= 1024
-
-
-def test_pods_that_are_seen_alive_after_their_jobs_end_are_waited_for_but_not_for_ever() -> None:
-    story = started()
-    complete = job("a", JobPhase.COMPLETE, finished_at=T0)
-    decision = story.see(complete, pod("a"), after=1)
-    assert story.entry("a").state is BlockState.RUNNING or story.entry("a").state is BlockState.PENDING
-    assert decision.requeue_after == 4.0
-    story.see(complete, pod("a", SUCCEEDED, result=result({"x": 1})))
-    assert story.entry("a").outputs == {"x": 1}
-
-    other = started()
-    other.see(complete, pod("a"), after=6)
-    assert outcome(other) == (BlockState.SUCCEEDED, BlockReason.COMPLETED)
 
 
 # Failed.
