@@ -1,6 +1,7 @@
 """Bytes of artifacts: all of a run's own, none of anything else, and never as a document."""
 
 import io
+import json
 import os
 import socket
 import uuid
@@ -211,12 +212,28 @@ async def test_ranges_that_make_no_sense_are_416(workspace: Path, pod: Pod, head
         assert (status, headers["content-range"]) == (416, f"bytes */{item.size}")
 
 
-async def test_a_file_that_changed_after_it_was_announced_is_not_served(workspace: Path, pod: Pod) -> None:
-    item = pod.artifact(png())
-    (workspace / item.path).write_bytes(b"\x89PNG\r\n\x1a\n" + SECRET)
+@pytest.mark.parametrize("size", ["another size", "the same size"])
+async def test_a_file_that_changed_after_it_was_announced_is_not_served(
+    workspace: Path, pod: Pod, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffrun_gateway.digests.SETTLED_NS", -1)  # so that what was found once is remembered at once
+    data = png()
+    item = pod.artifact(data)
+    changed = data + SECRET if size == "another size" else data[: -len(SECRET)] + SECRET
+    path, times = workspace / item.path, (workspace / item.path).stat()
+    address = f"api/artifacts/{item.id}?run={pod.run.uid}"
     async with gateway(workspace, None) as gate:
-        status, problem = await gate.refused(f"api/artifacts/{item.id}", run=pod.run.uid)
-        assert (status, problem["code"]) == (404, "FileChanged")
+        assert (await get(gate, address))[2] == data
+        while path.stat().st_ctime_ns == times.st_ctime_ns:  # the file system's clock may tick slowly
+            path.write_bytes(changed)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        for changed_address in (address, f"api/artifacts/{item.id}/thumbnail?run={pod.run.uid}"):
+            status, headers, body = await get(gate, changed_address)
+            assert (status, json.loads(body)["code"]) == (404, "FileChanged")
+            assert SECRET not in body
+            assert headers["cache-control"] == "no-store"
+        path.write_bytes(data)
+        assert (await get(gate, address))[2] == data
 
 
 async def test_artifacts_are_filtered_with_counts_and_a_retry_replaces_its_predecessors(

@@ -1,6 +1,7 @@
 """The bytes of artifacts. An id is looked up among what the run itself announced; it is never a path."""
 
 import asyncio
+import hashlib
 import os
 import re
 from collections.abc import AsyncIterator
@@ -42,9 +43,9 @@ async def get_artifact(request: Request, identifier: str, uid: Uid, download: bo
             descriptor = held.enter_context(files.open(store.uid, item.artifact.path))
         except NotThere:
             raise _gone(identifier) from None
-        size = os.fstat(descriptor).st_size
-        if size != item.artifact.size:
-            raise NotFound(f"the file of artifact {identifier!r} is not the one that was announced", code="FileChanged")
+        size = item.artifact.size
+        if not await services.digests.is_what(descriptor, size, item.artifact.sha256):
+            raise _changed(identifier)
         kind = media.content_type(os.pread(descriptor, media.SNIFFED, 0))
         headers = _headers(services, store, item, kind, etag, download=download)
         try:
@@ -77,9 +78,12 @@ async def get_thumbnail(request: Request, identifier: str, uid: Uid, size: int =
 
     def read() -> bytes:
         try:
-            return files.read(store.uid, item.artifact.path, thumbs.MAX_FILE)
+            data = files.read(store.uid, item.artifact.path, thumbs.MAX_FILE)
         except NotThere:
             raise _gone(identifier) from None
+        if hashlib.sha256(data).hexdigest() != item.artifact.sha256:
+            raise _changed(identifier)
+        return data
 
     data = await services.thumbnails.get(f"{store.uid}/{item.artifact.sha256}", size, read)
     return Response(data, 200, {"etag": etag, "cache-control": _FOR_EVER}, "image/webp")
@@ -128,6 +132,10 @@ def _matches(request: Request, etag: str) -> bool:
 
 def _gone(identifier: str) -> NotFound:
     return NotFound(f"there is no artifact {identifier[:64]!r} in this run", code="ArtifactNotFound")
+
+
+def _changed(identifier: str) -> NotFound:
+    return NotFound(f"the file of artifact {identifier!r} is not the one that was announced", code="FileChanged")
 
 
 async def _stream(held: ExitStack, descriptor: int, first: int, last: int) -> AsyncIterator[bytes]:
