@@ -170,7 +170,7 @@ def test_a_runs_own_code_is_refused_unless_the_installation_allows_it() -> None:
 
 
 def test_the_operators_settings_take_what_the_chart_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    from diffrun_operator.settings import load
+    from diffrun_operator.environment import load
 
     for way in WAYS.values():
         done = template(*way)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 
-from diffrun_operator import app, logs, settings
+from diffrun_operator import app, environment, logs
 from diffrun_operator.connection import LoginError
 
 EXIT_FAILED = 1
@@ -17,8 +17,8 @@ def main() -> int:
     logs.configure("INFO")
     logger = logging.getLogger("diffrun_operator")
     try:
-        configured = settings.load()
-    except settings.SettingsError as error:
+        configured = environment.load()
+    except environment.SettingsError as error:
         logger.critical("%s", error)
         return EXIT_CONFIG
     logs.configure(configured.serve.log_level)

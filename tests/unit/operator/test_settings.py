@@ -10,8 +10,9 @@ import pytest
 
 from diffrun_operator import app, connection, handlers, logs
 from diffrun_operator.__main__ import EXIT_CONFIG, main
+from diffrun_operator.environment import SettingsError, load
 from diffrun_operator.resync import WatchTracker
-from diffrun_operator.settings import Settings, SettingsError, load
+from diffrun_operator.settings import Settings
 from diffrun_operator.store import Kind
 
 MINIMAL = {
