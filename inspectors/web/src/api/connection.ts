@@ -51,6 +51,8 @@ export class Connection {
   /** Tries now instead of later. */
   retryNow(): void {
     clearTimeout(this.timer);
+    const state = this.state.value;
+    if (state.kind === "reconnecting") this.state.value = { ...state, nextTry: Date.now() };
     this.open();
   }
 
