@@ -49,6 +49,26 @@ test("a gateway that restarts in the middle of a run costs no event", async ({ p
   await stack.play("finish restarted");
 });
 
+test("while the gateway is away the page says when it tries next, and tries at once when told to", async ({ page, stack, quiet }) => {
+  quiet.tolerate.push(RESTARTS);
+  await page.goto(`${stack.url}/runs/demo/ddpm-cat-waiting`);
+  const bar = page.locator(".bar");
+  await expect(bar).toContainText("live");
+  await stack.stopGateway();
+  await expect(bar).toContainText("reconnecting");
+  // Every wait is doubled: until one of them is long enough that the stream is not back before it is asked to.
+  await expect(bar.locator(".next-try")).toHaveText(/^next try in ([6-9]|1\d) s$/, { timeout: 60_000 });
+  const first = Number((await bar.locator(".next-try").textContent())?.match(/\d+/)?.[0]);
+  await expect(bar.locator(".next-try")).toHaveText(`next try in ${first - 1} s`);
+  const asked = page.waitForRequest(/api\/events/, { timeout: 2000 });
+  await bar.getByRole("button", { name: "try now" }).click();
+  await asked;
+  await stack.startGateway();
+  await expect(bar.getByRole("button", { name: "try now" })).toBeVisible();
+  await bar.getByRole("button", { name: "try now" }).click();
+  await expect(bar).toContainText("live", { timeout: 4000 });
+});
+
 test("a Redis that loses everything costs no event", async ({ page, stack, quiet }) => {
   quiet.tolerate.push(RESTARTS);
   await stack.begin("flushed");

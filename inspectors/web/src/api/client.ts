@@ -7,6 +7,8 @@ export class ApiError extends Error {
     readonly code: string,
     message: string,
     readonly field: string | null = null,
+    /** The line by which an administrator gives the right that is missing. */
+    readonly grant: string | null = null,
   ) {
     super(message);
     this.name = "ApiError";
@@ -36,7 +38,7 @@ async function problemOf(response: Response): Promise<ApiError> {
   try {
     const problem = (await response.json()) as Problem;
     if (typeof problem.message !== "string") return new ApiError(response.status, "Unexpected", fallback);
-    return new ApiError(response.status, problem.code, problem.message, problem.field ?? null);
+    return new ApiError(response.status, problem.code, problem.message, problem.field ?? null, problem.grant ?? null);
   } catch {
     return new ApiError(response.status, "Unexpected", fallback); // a proxy's page, not the gateway's
   }

@@ -1,5 +1,6 @@
 /** What the page says of a block: its state in words, its time, its progress as the newest word tells it. Pure. */
 import type { Block, BlockStatus, DiffusionRunSpec, RunDetail } from "../types/api";
+import { parseTime } from "./format";
 import { liveProgress, type Progresses } from "./progress";
 import type { PhaseIcon, Tone } from "./runs";
 
@@ -26,8 +27,9 @@ export function words(reason: string): string {
 /** Seconds that a block has run, without what it was held; null where it has not begun. */
 export function blockSeconds(block: BlockStatus, nowMs: number): number | null {
   if (!block.startTime) return null;
-  const end = block.completionTime ? Date.parse(block.completionTime) : nowMs;
-  return Math.max(0, (end - Date.parse(block.startTime)) / 1000);
+  // What is held now counts up to when the hold began; what was held before is in pausedSeconds.
+  const end = parseTime(block.completionTime ?? block.pausedSince) ?? nowMs;
+  return Math.max(0, (end - Date.parse(block.startTime)) / 1000 - block.pausedSeconds);
 }
 
 /** The share that is done; null where nothing tells. */
@@ -77,13 +79,26 @@ export function modelOf(detail: RunDetail): { repo: string; revision: string; co
   };
 }
 
-/** The line that decides a gate, bound to what was seen. Single quotes in the note are escaped for the shell. */
-export function patchLine(detail: RunDetail, block: string, decision: "Approved" | "Rejected", note: string): string {
-  const gate: Record<string, string> = { decision, decidedBy: "<your user name>" };
+export interface Decided {
+  decision: "Approved" | "Rejected";
+  note: string;
+  /** Who decides; null where nobody is signed in, and the shell asks Kubernetes who runs the line. */
+  user: string | null;
+}
+
+/** Within single quotes: ends them, lets the shell ask who runs the line, and opens them again. */
+const WHOEVER_RUNS_IT = `'"$(kubectl auth whoami -o jsonpath='{.status.userInfo.username}')"'`;
+const NOBODY = "{}"; // no user's name, and not what a decision could be called
+
+/** The line that decides a gate, bound to what was seen; it runs as it stands in a POSIX shell. */
+export function patchLine(detail: RunDetail, block: string, { decision, note, user }: Decided): string {
+  const gate: Record<string, string> = { decision, decidedBy: user ?? NOBODY };
   const digest = detail.status.gates[block]?.previewDigest;
   if (digest) gate.previewDigest = digest;
   if (note) gate.note = note;
-  const patch = JSON.stringify({ status: { gates: { [block]: gate } } }).replaceAll("'", "'\\''");
+  const quoted = JSON.stringify({ status: { gates: { [block]: gate } } }).replaceAll("'", "'\\''");
+  // The first one: the note, which may hold anything, stands behind it.
+  const patch = user === null ? quoted.replace(NOBODY, () => WHOEVER_RUNS_IT) : quoted;
   return `kubectl patch dfr ${detail.entry.name} -n ${detail.entry.namespace} --subresource=status --type=merge -p '${patch}'`;
 }
 

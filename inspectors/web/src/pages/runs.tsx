@@ -1,20 +1,23 @@
 /** All runs, live: what happens, what waits for somebody, what one wants to compare. */
 import { useSignal } from "@preact/signals";
+import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { filterRuns, PHASES, phaseCounts } from "../lib/runs";
 import { list, text } from "../lib/urlstate";
 import { RunsStore } from "../stores/runs";
 import type { RunEntry } from "../types/api";
 import { barContent } from "../ui/bar-content";
-import { Command, Notice, Skeleton } from "../ui/bits";
+import { Command, MissingRight, Notice, Skeleton } from "../ui/bits";
 import { Icon } from "../ui/icons";
 import { useShortcuts } from "../ui/keyboard";
-import { Live } from "../ui/live";
-import { control, go, href } from "../ui/router";
+import { Denied, Live } from "../ui/live";
+import { compareSearch, control, go, href } from "../ui/router";
 import { RunRow } from "./run-row";
 
 const filterText = control(text("q"));
 const phaseFilter = control(list("phase"));
+/** The runs that are ticked for comparison, by UID. */
+const ticked = control(list("sel"));
 
 const FIRST_RUN_LINES = `kubectl apply -f manifests/samples/ddpm-cat.yaml
 kubectl get dfr --watch
@@ -33,73 +36,30 @@ function useRunsStore(): RunsStore {
 export function RunsPage() {
   const store = useRunsStore();
   const filterBox = useRef<HTMLInputElement>(null);
-  const selected = useSignal<ReadonlySet<string>>(new Set());
-  const cursor = useSignal(-1);
   const all = store.runs.value;
   const shown = filterRuns(all, filterText.value, phaseFilter.value);
-  const chosen = all.filter((run) => selected.value.has(run.uid));
-
-  const toggle = (run: RunEntry) => {
-    const next = new Set(selected.value);
-    if (!next.delete(run.uid)) next.add(run.uid);
-    selected.value = next;
-  };
-  const move = (by: number) => {
-    cursor.value = Math.max(0, Math.min(shown.length - 1, cursor.value + by));
-    document.querySelectorAll<HTMLElement>(".run-row .run-link")[cursor.value]?.focus();
-  };
-  useShortcuts([
-    { keys: "/", does: "Filter", run: () => filterBox.current?.focus() },
-    { keys: "Escape", does: "Leave the filter", run: () => (document.activeElement as HTMLElement | null)?.blur() },
-    { keys: "j", does: "Next run", run: () => move(1) },
-    { keys: "k", does: "Previous run", run: () => move(-1) },
-    {
-      keys: "x",
-      does: "Select the run for comparison",
-      run: () => shown[cursor.value] && toggle(shown[cursor.value] as RunEntry),
-    },
-    {
-      keys: "c",
-      does: "Compare the selected runs",
-      run: () => chosen.length > 1 && go("compare", compareSearch(chosen)),
-    },
-  ]);
-
+  const chosen = all.filter((run) => ticked.value.includes(run.uid));
+  useListKeys(shown, chosen, filterBox);
   return (
     <div class="page">
       <div class="page-head">
         <h1>Runs</h1>
-        <label class="search">
-          <Icon name="search" />
-          <input
-            ref={filterBox}
-            class="field"
-            type="search"
-            placeholder="Filter by name, namespace, phase"
-            aria-label="Filter the runs"
-            value={filterText.value}
-            onInput={(event) => filterText.set(event.currentTarget.value, true)}
-          />
-        </label>
+        <FilterBox box={filterBox} />
         <CompareLink runs={chosen} />
       </div>
       <PhaseChips runs={all} />
-      {store.problems.value.map((problem) => (
-        <p class="badge" key={problem}>
-          <Icon name="warn" />
-          {problem}
-        </p>
-      ))}
+      <Denied connection={store.connection} what="the runs" />
+      <Problems store={store} />
       {!store.loaded.value ? (
         <Loading />
       ) : all.length === 0 ? (
-        <Empty />
+        <Nothing store={store} />
       ) : shown.length === 0 ? (
         <NoMatch />
       ) : (
         <ul class="runs" aria-label="Runs">
           {shown.map((run) => (
-            <RunRow key={run.uid} run={run} selected={selected.value.has(run.uid)} onToggle={() => toggle(run)} />
+            <RunRow key={run.uid} run={run} selected={ticked.value.includes(run.uid)} onToggle={() => toggle(run)} />
           ))}
         </ul>
       )}
@@ -107,8 +67,67 @@ export function RunsPage() {
   );
 }
 
-function compareSearch(runs: readonly RunEntry[]): string {
-  return `?${runs.map((run) => `run=${encodeURIComponent(run.uid)}`).join("&")}`;
+function toggle({ uid }: RunEntry): void {
+  const before = ticked.value;
+  ticked.set(before.includes(uid) ? before.filter((other) => other !== uid) : [...before, uid]);
+}
+
+function useListKeys(
+  shown: readonly RunEntry[],
+  chosen: readonly RunEntry[],
+  filterBox: RefObject<HTMLInputElement | null>,
+): void {
+  const cursor = useSignal(-1);
+  const move = (by: number) => {
+    cursor.value = Math.max(0, Math.min(shown.length - 1, cursor.value + by));
+    document.querySelectorAll<HTMLElement>(".run-row .run-link")[cursor.value]?.focus();
+  };
+  const tick = () => {
+    const run = shown[cursor.value];
+    if (run) toggle(run);
+  };
+  const compare = () => {
+    if (chosen.length > 1) go("compare", compareSearch(chosen));
+  };
+  useShortcuts([
+    { keys: "/", does: "Filter", run: () => filterBox.current?.focus() },
+    { keys: "Escape", does: "Leave the filter", run: () => (document.activeElement as HTMLElement | null)?.blur() },
+    { keys: "j", does: "Next run", run: () => move(1) },
+    { keys: "k", does: "Previous run", run: () => move(-1) },
+    { keys: "x", does: "Select the run for comparison", run: tick },
+    { keys: "c", does: "Compare the selected runs", run: compare },
+  ]);
+}
+
+function FilterBox({ box }: { box: RefObject<HTMLInputElement | null> }) {
+  return (
+    <label class="search">
+      <Icon name="search" />
+      <input
+        ref={box}
+        class="field"
+        type="search"
+        placeholder="Filter by name, namespace, phase"
+        aria-label="Filter the runs"
+        value={filterText.value}
+        onInput={(event) => filterText.set(event.currentTarget.value, true)}
+      />
+    </label>
+  );
+}
+
+/** What is missing and why. */
+function Problems({ store }: { store: RunsStore }) {
+  return (
+    <>
+      {store.problems.value.map((problem) => (
+        <p class="badge" key={problem}>
+          <Icon name="warn" />
+          {problem}
+        </p>
+      ))}
+    </>
+  );
 }
 
 function CompareLink({ runs }: { runs: readonly RunEntry[] }) {
@@ -163,7 +182,15 @@ function Loading() {
   );
 }
 
-function Empty() {
+/** No run, or none that one may see. */
+function Nothing({ store }: { store: RunsStore }) {
+  const denied = store.denied.value;
+  if (denied)
+    return (
+      <Notice title="No permission: the runs" icon="lock">
+        <MissingRight explanation={denied.message} grant={denied.grant} />
+      </Notice>
+    );
   return (
     <Notice title="No run yet">
       <p>Three lines make the first one. It appears here by itself.</p>

@@ -4,7 +4,7 @@ import { apiUrl } from "../api/client";
 import { Connection } from "../api/connection";
 import type { RunsWire } from "../api/wire";
 import { compareRuns } from "../lib/runs";
-import type { RunEntry } from "../types/api";
+import type { Problem, RunEntry } from "../types/api";
 import { probeSession } from "./session";
 
 const TYPES = ["runs", "run", "gone", "heartbeat", "denied"] as const;
@@ -13,6 +13,8 @@ export class RunsStore {
   private readonly byUid = signal<ReadonlyMap<string, RunEntry>>(new Map());
   readonly loaded = signal(false);
   readonly problems = signal<readonly string[]>([]);
+  /** Why nothing is listed, where a right is missing. */
+  readonly denied = signal<Problem | null>(null);
   readonly connection: Connection;
   readonly runs = computed(() => [...this.byUid.value.values()].sort(compareRuns));
 
@@ -33,6 +35,7 @@ export class RunsStore {
     if (message.type === "runs") {
       this.byUid.value = new Map(message.list.runs.map((run) => [run.uid, run]));
       this.problems.value = message.list.problems;
+      this.denied.value = message.list.denied ?? null;
       this.loaded.value = true;
     } else if (message.type === "run") {
       this.byUid.value = new Map(this.byUid.value).set(message.entry.uid, message.entry);

@@ -105,6 +105,21 @@ export function Notice({ title, icon, tone = "idle", children }: NoticeProps) {
   );
 }
 
+/** Which right is missing, and the line by which an administrator gives it. */
+export function MissingRight({ explanation, grant }: { explanation: string; grant?: string | null | undefined }) {
+  return (
+    <>
+      <p>{explanation}</p>
+      {grant && (
+        <>
+          <p>Whoever administers the cluster gives the right with</p>
+          <Command label="give the right" text={grant} />
+        </>
+      )}
+    </>
+  );
+}
+
 export function ErrorNotice({
   error,
   retry,
@@ -117,7 +132,7 @@ export function ErrorNotice({
   const title = error.status === 403 ? `No permission: ${what}` : `${what}: not to be had just now`;
   return (
     <Notice title={title} icon="warn" tone="bad">
-      <p>{error.message}</p>
+      <MissingRight explanation={error.message} grant={error.grant} />
       {retry && (
         <p>
           <button type="button" class="button" onClick={retry}>

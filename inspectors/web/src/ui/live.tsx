@@ -1,8 +1,21 @@
 /** How the stream is, in one small word at the top of the page. */
 import type { Connection } from "../api/connection";
+import { countdown } from "../lib/backoff";
 import { age, duration } from "../lib/format";
 import { now } from "../stores/clock";
+import { MissingRight, Notice } from "./bits";
 import { Icon } from "./icons";
+
+/** Why nothing more arrives, where a right has been taken away. */
+export function Denied({ connection, what }: { connection: Connection; what: string }) {
+  const state = connection.state.value;
+  if (state.kind !== "denied") return null;
+  return (
+    <Notice title={`No longer permitted: ${what}`} icon="lock" tone="bad">
+      <MissingRight explanation={state.problem.message} grant={state.problem.grant} />
+    </Notice>
+  );
+}
 
 export function Live({ connection, lag }: { connection: Connection; lag?: number | null }) {
   const state = connection.state.value;
@@ -28,9 +41,11 @@ export function Live({ connection, lag }: { connection: Connection; lag?: number
       );
     case "reconnecting":
       return (
-        <span class="live state-wait" role="status">
+        <span class="live state-wait">
           <Icon name="reset" />
-          reconnecting since {age((now.value - state.since) / 1000)}
+          <span role="status">reconnecting</span>
+          <span>since {age((now.value - state.since) / 1000)}</span>
+          <span class="next-try">{countdown(state.nextTry, now.value)}</span>
           <button type="button" class="button quiet small" onClick={() => connection.retryNow()}>
             try now
           </button>

@@ -24,6 +24,11 @@ export function href(to: string, search = ""): string {
   return base + to + search;
 }
 
+/** The query of a comparison of these runs. */
+export function compareSearch(runs: readonly { uid: string }[]): string {
+  return `?${runs.map((run) => `run=${encodeURIComponent(run.uid)}`).join("&")}`;
+}
+
 /** Goes to a page, as a new entry of the history. */
 export function go(to: string, search = ""): void {
   history.pushState(null, "", href(to, search));

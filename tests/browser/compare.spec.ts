@@ -1,0 +1,27 @@
+// The comparison's own legend.
+import { expect, test } from "./stack";
+
+test("a run is taken out of the comparison, and Back brings it in again", async ({ page, stack }) => {
+  const [a, b, c] = [await stack.uid("ddpm-cat-0"), await stack.uid("ddpm-cat-1"), await stack.uid("ddpm-cat-rejected")];
+  await page.goto(`${stack.url}/compare?run=${a}&run=${b}&run=${c}&base=${a}`);
+  const legend = page.locator(".run-legend li");
+  const rows = page.locator(".card").first().locator("tbody tr");
+  await expect(legend).toHaveCount(3);
+  await expect(rows).toHaveCount(3);
+  await page.getByRole("link", { name: "Take ddpm-cat-1 out" }).click();
+  await expect(legend).toHaveText([/ddpm-cat-0/, /ddpm-cat-rejected/]);
+  await expect(rows).toHaveCount(2);
+  expect(new URL(page.url()).searchParams.getAll("run")).toEqual([a, c]);
+  expect(new URL(page.url()).searchParams.get("base")).toBe(a);
+  await page.goBack();
+  await expect(legend).toHaveCount(3);
+  await expect(rows).toHaveCount(3);
+});
+
+test("the last run cannot be taken out", async ({ page, stack }) => {
+  const [a, b] = [await stack.uid("ddpm-cat-0"), await stack.uid("ddpm-cat-1")];
+  await page.goto(`${stack.url}/compare?run=${a}&run=${b}`);
+  await page.getByRole("link", { name: "Take ddpm-cat-0 out" }).click();
+  await expect(page.locator(".run-legend li")).toHaveText([/ddpm-cat-1/]);
+  await expect(page.getByRole("link", { name: /^Take / })).toHaveCount(0);
+});
