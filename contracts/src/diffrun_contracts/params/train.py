@@ -56,7 +56,7 @@ class Precision(StrEnum):
 
 
 class Preset(StrEnum):
-    """Whole configurations: those of the studies that the samples repeat, and one that needs no download."""
+    """Whole configurations: three for the fixed networks, on Pokémon and CIFAR-10, and one that needs no download."""
 
     POKEMON_64 = "pokemon-64"
     CIFAR10_E1 = "cifar10-e1"

@@ -37,7 +37,7 @@ export type TimestepSpacing = "leading" | "trailing" | "linspace";
  */
 export type DType = "float32" | "float64" | "bfloat16" | "float16";
 /**
- * Whole configurations: those of the studies that the samples repeat, and one that needs no download.
+ * Whole configurations: three for the fixed networks, on Pokémon and CIFAR-10, and one that needs no download.
  */
 export type Preset = "pokemon-64" | "cifar10-e1" | "cifar10-64" | "digits";
 /**
