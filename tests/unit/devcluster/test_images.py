@@ -80,3 +80,12 @@ def test_docker_is_given_whatever_an_image_copies(part: images.Part) -> None:
     given = (place.repo / ".dockerignore").read_text().splitlines()
     wanted = [*part.code, *(source for source, _ in part.files), *(["locks"] if part.locks else [])]
     assert [name for name in wanted if f"!{name}" not in given] == []
+
+
+@pytest.mark.parametrize("part", [images.OPERATOR, images.GATEWAY], ids=lambda part: part.name)
+def test_what_never_computes_is_locked_without_what_computing_needs(part: images.Part) -> None:
+    pinned = {
+        name for lock in part.locks for name in re.findall(r"^([\w.-]+)==", (REPO / "locks" / lock).read_text(), re.M)
+    }
+    assert "pydantic" in pinned
+    assert not {name for name in pinned if name.startswith(("torch", "nvidia-", "diffusers", "safetensors"))}
