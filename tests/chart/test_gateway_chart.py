@@ -1,6 +1,8 @@
 """What Helm renders of the gateway: it looks at runs, asks who somebody is, and is open only where that is said."""
 
+import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +14,25 @@ from diffrun_gateway import settings as gateway_settings
 Object = dict[str, Any]
 
 
-def template(*pairs: str) -> subprocess.CompletedProcess[str]:
+def template(*pairs: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
     words = [word for pair in pairs for word in ("--set", pair)]
-    command = ["helm", "template", "mine", str(CHART), "--namespace", "team", "--kube-version", "1.34.0", *words]
+    command = ["helm", "template", "mine", str(chart), "--namespace", "team", "--kube-version", "1.34.0", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def notes(directory: Path, *pairs: str) -> str:
+    """What an installation prints; `helm template` leaves it out, so a ConfigMap of a copy of the chart holds it."""
+    chart = directory / "chart"
+    shutil.copytree(CHART, chart)
+    text = (chart / "templates" / "NOTES.txt").read_text()
+    (chart / "templates" / "_notes.tpl").write_text('{{- define "notes" }}' + text + "{{ end }}")
+    (chart / "templates" / "notes.yaml").write_text(
+        '{apiVersion: v1, kind: ConfigMap, metadata: {name: notes}, data: {notes: {{ include "notes" . | toJson }}}}'
+    )
+    done = template(*pairs, chart=chart)
+    assert done.returncode == 0, done.stderr
+    objects = [each for each in yaml.safe_load_all(done.stdout) if each]
+    return next(str(each["data"]["notes"]) for each in objects if each["metadata"]["name"] == "notes")
 
 
 def rendered(*pairs: str) -> list[Object]:
@@ -86,6 +103,26 @@ def test_bad_values_are_refused_in_words(pairs: list[str], words: str) -> None:
     done = template(*pairs)
     assert done.returncode != 0
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("pairs", "others"),
+    [
+        pytest.param([], "", id="one namespace"),
+        pytest.param(["runNamespaces={a,b}"], "a, b", id="claims of their own"),
+        pytest.param(["runNamespaces={a,team}", "workspace.existingClaim=runs"], "a", id="a claim in each"),
+        pytest.param(
+            ["runNamespaces={a}", "singleNode=true", "workspace.hostPath=/runs"], "", id="one directory for all"
+        ),
+        pytest.param(["runNamespaces={a}", "workspace.url=s3://bucket/runs"], "", id="a store for all"),
+    ],
+)
+def test_a_gateway_that_may_lack_files_of_other_namespaces_knows_it_and_the_notes_say_it(
+    pairs: list[str], others: str, tmp_path: Path
+) -> None:
+    namespace = environment(rendered(*pairs)).get("DIFFRUN_GATEWAY_WORKSPACE_NAMESPACE")
+    assert namespace == ("team" if others else None)
+    assert (f"Of runs in {others} they show what Redis keeps" in notes(tmp_path, *pairs)) is bool(others)
 
 
 def test_it_can_be_left_out() -> None:

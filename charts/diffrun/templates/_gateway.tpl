@@ -8,6 +8,16 @@
 {{- concat $own .Values.gateway.hosts | uniq | toJson -}}
 {{- end }}
 
+{{/*
+Run namespaces with a claim of their own, which a pod of the release's namespace cannot mount, joined by commas; empty
+where all write to the same place.
+*/}}
+{{- define "diffrun.elsewhere" -}}
+{{- if and .Values.gateway.enabled (not .Values.workspace.url) (not .Values.workspace.hostPath) -}}
+{{- without .Values.runNamespaces .Release.Namespace | join ", " -}}
+{{- end -}}
+{{- end }}
+
 {{- define "diffrun.checkGateway" -}}
 {{- $g := .Values.gateway -}}
 {{- if and (not $g.auth.enabled) (ne $g.service.type "ClusterIP") -}}
@@ -51,6 +61,10 @@
 {{- if not .Values.workspace.url }}
 - name: DIFFRUN_GATEWAY_WORKSPACE
   value: /workspace
+{{- if include "diffrun.elsewhere" . }}
+- name: DIFFRUN_GATEWAY_WORKSPACE_NAMESPACE
+  value: {{ .Release.Namespace | quote }}
+{{- end }}
 {{- end }}
 {{- if .Values.redis.enabled }}
 - name: DIFFRUN_GATEWAY_REDIS__URL

@@ -42,7 +42,7 @@ async def get_artifact(request: Request, identifier: str, uid: Uid, download: bo
         try:
             descriptor = held.enter_context(files.open(store.uid, item.artifact.path))
         except NotThere:
-            raise _gone(identifier) from None
+            raise await _missing(services, store.uid, identifier) from None
         size = item.artifact.size
         if not await services.digests.is_what(descriptor, size, item.artifact.sha256):
             raise _changed(identifier)
@@ -77,15 +77,15 @@ async def get_thumbnail(request: Request, identifier: str, uid: Uid, size: int =
         raise NotFound("this artifact does not say that it is an image")
 
     def read() -> bytes:
-        try:
-            data = files.read(store.uid, item.artifact.path, thumbs.MAX_FILE)
-        except NotThere:
-            raise _gone(identifier) from None
+        data = files.read(store.uid, item.artifact.path, thumbs.MAX_FILE)
         if hashlib.sha256(data).hexdigest() != item.artifact.sha256:
             raise _changed(identifier)
         return data
 
-    data = await services.thumbnails.get(f"{store.uid}/{item.artifact.sha256}", size, read)
+    try:
+        data = await services.thumbnails.get(f"{store.uid}/{item.artifact.sha256}", size, read)
+    except NotThere:
+        raise await _missing(services, store.uid, identifier) from None
     return Response(data, 200, {"etag": etag, "cache-control": _FOR_EVER}, "image/webp")
 
 
@@ -97,7 +97,7 @@ async def _found(request: Request, identifier: str, uid: str) -> tuple[Services,
     feed = await services.hub.feed(run.ref.uid)
     item = feed.store.artifacts.get(identifier)
     if item is None or services.files is None:
-        raise _gone(identifier)
+        raise await _missing(services, uid, identifier)
     return services, feed.store, item, services.files
 
 
@@ -132,6 +132,13 @@ def _matches(request: Request, etag: str) -> bool:
 
 def _gone(identifier: str) -> NotFound:
     return NotFound(f"there is no artifact {identifier[:64]!r} in this run", code="ArtifactNotFound")
+
+
+async def _missing(services: Services, uid: str, identifier: str) -> NotFound:
+    """Not there, or not within this gateway's reach."""
+    run = services.registry.runs.get(uid)
+    reason = await services.elsewhere.reason(run) if run is not None else None
+    return NotFound(reason, code="FilesNotMounted") if reason else _gone(identifier)
 
 
 def _changed(identifier: str) -> NotFound:

@@ -21,8 +21,8 @@ from diffrun_contracts.base import Model
 from diffrun_gateway import runs, views
 from diffrun_gateway.access import Viewer, require_same_origin
 from diffrun_gateway.asgi import Hosts
+from diffrun_gateway.asked import Asked, ask
 from diffrun_gateway.errors import BadRequest, Forbidden, NotFound
-from diffrun_gateway.feed import Feed
 from diffrun_gateway.grants import UNTOLD, Right, grant
 from diffrun_gateway.position import Position, parse_positions
 from diffrun_gateway.run_streams import LiveStatuses, RunListStream
@@ -111,13 +111,13 @@ async def control(request: Request, namespace: str, name: str, body: Annotated[C
 @router.get("/metrics")
 async def list_metrics(request: Request, uids: Uids) -> Response:
     """The series that there are."""
-    feeds = await _feeds(request, uids)
+    asked = await _ask(request, uids)
     found = []
-    for feed in feeds:
+    for feed in asked.feeds:
         for group in feed.store.by_metric().values():
             found += [entry for data in group if (entry := views.metric_entry(feed.uid, data)) is not None]
     found.sort(key=lambda entry: entry.name)
-    return answer(MetricList(cursors=_cursors(feeds), metrics=tuple(found), notices=_notices(feeds)))
+    return answer(MetricList(cursors=asked.cursors, metrics=tuple(found), notices=asked.notices))
 
 
 @router.get("/series")
@@ -137,17 +137,17 @@ async def get_series(
     """Lines, smoothed and thinned."""
     if 0 < points < 4:
         raise BadRequest("points: 0 for all, or at least 4", field="points")
-    feeds = await _feeds(request, uids)
+    asked = await _ask(request, uids)
     query = SeriesQuery(x, start, end, points, smoothing, weight)
     # The arrays of this moment belong to the cursors of this moment; they never change afterwards.
     chosen = [
         (feed.uid, data, data.columns())
-        for feed in feeds
+        for feed in asked.feeds
         for group in feed.store.by_metric().values()
         for data in group
         if _wanted(data.key.name, metric) and _wanted(data.id, series) and _wanted(data.key.block, block)
     ]
-    body: dict[str, Any] = {"cursors": _cursors(feeds), "notices": _notices(feeds)}
+    body: dict[str, Any] = {"cursors": asked.cursors, "notices": asked.notices}
 
     def work() -> bytes:
         lines = [views.series(uid, data, columns, query) for uid, data, columns in chosen if len(columns)]
@@ -162,15 +162,15 @@ async def get_series(
 @router.get("/statistics")
 async def get_statistics(request: Request, uids: Uids, metric: Words = None) -> Response:
     """Every metric in figures."""
-    feeds = await _feeds(request, uids)
+    asked = await _ask(request, uids)
     found: list[Statistics] = []
-    for feed in feeds:
+    for feed in asked.feeds:
         for name, group in feed.store.by_metric().items():
             figures = views.statistics(feed.uid, name, group) if _wanted(name, metric) else None
             if figures is not None:
                 found.append(figures)
     found.sort(key=lambda each: each.name)
-    return answer(StatisticsList(cursors=_cursors(feeds), statistics=tuple(found), notices=_notices(feeds)))
+    return answer(StatisticsList(cursors=asked.cursors, statistics=tuple(found), notices=asked.notices))
 
 
 @router.get("/artifacts")
@@ -184,12 +184,12 @@ async def list_artifacts(
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
 ) -> Response:
     """What the runs wrote."""
-    feeds = await _feeds(request, uids)
-    everything = [(feed, item) for feed in feeds for item in feed.store.visible_artifacts()]
+    asked = await _ask(request, uids)
+    everything = [(feed, item) for feed in asked.feeds for item in feed.store.visible_artifacts()]
     chosen = [pair for pair in everything if views.matches(pair[1], schema_type or (), tag or (), block or ())]
     page = chosen[offset : offset + limit]
     return answer(ArtifactList(
-        cursors=_cursors(feeds), notices=_notices(feeds), total=len(chosen),
+        cursors=asked.cursors, notices=asked.notices, total=len(chosen),
         artifacts=tuple(views.artifact_entry(feed.store, item) for feed, item in page),
         facets=views.facets(item for _, item in everything),
     ))  # fmt: skip
@@ -257,25 +257,8 @@ async def _namespaces(services: Services, viewer: Viewer) -> set[str]:
     return {namespace for namespace in present if await services.access.may(viewer, namespace, "list")}
 
 
-async def _feeds(request: Request, uids: list[str]) -> list[Feed]:
-    """The feeds of runs that the viewer may see. After this nothing waits, so that cursor and data belong together."""
-    services, viewer = services_of(request), await viewer_of(request)
-    visible = await services.all_visible(viewer, uids)
-    return [await services.hub.feed(run.ref.uid) for run in visible]
-
-
-def _cursors(feeds: list[Feed]) -> dict[str, str]:
-    return {feed.uid: str(feed.position) for feed in feeds}
-
-
-def _notices(feeds: list[Feed]) -> tuple[str, ...]:
-    notices = []
-    for feed in feeds:
-        run = feed.store.ref.name if feed.store.ref else feed.uid
-        notices += [f"{run}: {notice}" for notice in feed.notices]
-        if feed.store.full:
-            notices.append(f"{run}: there are more points than this gateway keeps; later ones are left out")
-    return tuple(notices)
+async def _ask(request: Request, uids: list[str]) -> Asked:
+    return await ask(services_of(request), await viewer_of(request), uids)
 
 
 def _positions(text: str | None, field: str, uids: list[str]) -> list[Position] | None:

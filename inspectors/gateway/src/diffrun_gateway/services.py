@@ -15,6 +15,7 @@ from diffrun_gateway.access import Access, KubernetesAccess, OpenAccess, Viewer
 from diffrun_gateway.actions import Actions, KubernetesActions, LocalActions, NoActions
 from diffrun_gateway.archive import Archive
 from diffrun_gateway.digests import Digests
+from diffrun_gateway.elsewhere import Elsewhere
 from diffrun_gateway.errors import BadRequest, Forbidden, NotFound
 from diffrun_gateway.files import Files
 from diffrun_gateway.grants import Right, grant
@@ -38,6 +39,7 @@ class Services:
     registry: Registry
     hub: Hub
     files: Files | None
+    elsewhere: Elsewhere
     access: Access
     actions: Actions
     streams: Streams
@@ -105,7 +107,8 @@ async def running(settings: Settings, cluster: Connection | None) -> AsyncIterat
     kube = await Kube(cluster).__aenter__() if cluster else None
     access, actions = _access(settings, kube), _actions(settings, kube, files, registry)
     services = Services(
-        settings, registry, hub, files, access, actions, Streams(settings.limits),
+        settings, registry, hub, files, Elsewhere(files, settings.workspace_namespace), access, actions,
+        Streams(settings.limits),
         Thumbnails(settings.limits.thumbnail_cache_bytes, settings.limits.image_pixels),
     )  # fmt: skip
     background = [_source(settings, kube, registry, files, hub, url), hub.sweep()]

@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     workspace: Path | None = None
     """Where the workspace is mounted. Unset: no artifacts, and no history beyond what Redis keeps."""
+    workspace_namespace: str | None = None
+    """The namespace whose claim is mounted there: runs of others may have their files where this process cannot read
+    them, and the pages then say so. Unset: all runs write to the same directory."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
