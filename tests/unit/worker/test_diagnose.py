@@ -54,6 +54,12 @@ def picture(ctx: RecordingContext, schema_type: str, **tags: str) -> np.ndarray:
     return pixels
 
 
+def test_the_grid_is_of_fifty_steps_of_ddpm_unless_another_sampler_is_named() -> None:
+    sampler = contract.Diagnose.model_validate({"data": {"digits": {}}}).sampler
+    assert (sampler.name, sampler.steps) == ("DDPM", 50)
+    assert parsed().sampler.name == "DDIM"
+
+
 def test_each_timestep_has_its_error_and_its_grid(ctx: RecordingContext) -> None:
     outputs = Diagnose().run(parsed(), ctx)
     errors = {point.step: point.value for point in ctx.points if point.name == "diagnose/x0_mse"}
