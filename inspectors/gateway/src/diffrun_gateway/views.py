@@ -1,6 +1,5 @@
 """A run's store -> what the endpoints answer. Nothing here waits for anything."""
 
-import mimetypes
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from diffrun_contracts.api import ArtifactEntry, Facet, MetricEntry, Point, Sparkline, Statistics
+from diffrun_gateway import images
 from diffrun_gateway.numeric import Floats, ema, extremes, time_weighted_ema
 from diffrun_gateway.series import Columns, SeriesData
 from diffrun_gateway.store import RunStore, StoredArtifact, at
@@ -19,8 +19,6 @@ from diffrun_gateway.store import RunStore, StoredArtifact, at
 RECENT, SPARK, LIST_SPARK = 5, 100, 40
 """Values for the trend, for a card's sparkline, for a sparkline in the list of runs."""
 
-_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"})
-_IMAGE_SCHEMAS = frozenset({"generated_sample"})
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -144,17 +142,9 @@ def file_name(run: str, item: StoredArtifact) -> str:
 
 
 def is_image(item: StoredArtifact) -> bool:
-    """Whether it says that it is one: by content type, file extension or schema type."""
-    content_type = item.artifact.content_type.lower()
-    suffix = PurePosixPath(item.artifact.path).suffix.lower()
-    if "svg" in content_type or suffix == ".svg":
-        return False  # a document that may hold scripts
-    if content_type.startswith("video/"):
-        return False  # of whatever schema type
-    guessed = (mimetypes.guess_type("x" + suffix)[0] or "").startswith("image/")
-    return (
-        content_type.startswith("image/") or suffix in _IMAGES or guessed or item.artifact.schema_type in _IMAGE_SCHEMAS
-    )
+    """Whether it says that it is one, and so has a thumbnail."""
+    artifact = item.artifact
+    return images.is_image(artifact.content_type, artifact.path, artifact.schema_type)
 
 
 def facets(entries: Iterable[StoredArtifact]) -> tuple[Facet, ...]:
