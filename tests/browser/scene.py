@@ -5,6 +5,7 @@
 `points NAME METRIC FROM TO`    one event with a point a step, value = step + 1
 `value NAME METRIC STEP VALUE`  one point of any value, `NaN` included
 `picture NAME INDEX [STEP]`     an image, announced
+`video NAME INDEX`              two seconds of moving pictures, announced
 `progress NAME DONE TOTAL`      how far the preview's pod is
 `gate NAME`                     the preview succeeds, its gate waits
 `decided NAME`                  waits until somebody has decided; answers the decision and goes on to the end
@@ -12,11 +13,14 @@
 """
 
 import argparse
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import imageio_ffmpeg
 import redis
 
 from diffrun_contracts.events import BlockFinished, BlockStarted, Metric, MetricPoint, ProgressMade
@@ -65,6 +69,15 @@ class Scene:
     def picture(self, name: str, index: str, step: str | None = None) -> str:
         tags = {"phase": "preview", "sample_index": index} | ({"step": step} if step else {})
         self._pods[name].picture(picture(int(index)), tags)
+        return index
+
+    def video(self, name: str, index: str) -> str:
+        moving = ["-f", "lavfi", "-i", "testsrc=size=128x128:rate=10:duration=2", "-pix_fmt", "yuv420p"]
+        with TemporaryDirectory() as folder:
+            file = Path(folder, "video.mp4")
+            subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *moving, str(file)], check=True)
+            tags = {"phase": "preview", "sample_index": index}
+            self._pods[name].artifact(file.read_bytes(), "generated_sample", "video/mp4", tags, (128, 128))
         return index
 
     def progress(self, name: str, done: str, total: str) -> str:

@@ -99,6 +99,33 @@ test("thumbnail sizes, the number to type and play", async ({ page, stack }) => 
   await page.getByRole("button", { name: "Pause the slideshow" }).click();
 });
 
+test("a video is played in its place, by keyboard, and any moment of it is reached", async ({ page, stack }) => {
+  await stack.begin("film");
+  await stack.play("picture film 0");
+  await stack.play("video film 0");
+  await stack.play("finish film");
+  await page.goto(`${stack.url}/runs/demo/film`);
+  await expect(page.getByText("1 image, 1 video")).toBeVisible();
+  await page.getByRole("button", { name: "sample 0, video: open" }).click();
+  const video = page.getByRole("dialog", { name: "Video" }).locator("video");
+  const state = (read: (v: HTMLVideoElement) => number | boolean) => expect.poll(() => video.evaluate(read));
+  await state((v) => v.duration).toBeCloseTo(2, 1);
+  await video.focus();
+  await page.keyboard.press("Space");
+  await state((v) => v.paused).toBe(false);
+  await page.keyboard.press("Space");
+  await state((v) => v.paused).toBe(true);
+  await page.keyboard.press("ArrowLeft"); // the video's own: it goes back, and not to the image before
+  await expect(video).toBeVisible();
+  await video.evaluate((v: HTMLVideoElement) => {
+    v.currentTime = 1.5;
+  });
+  await state((v) => !v.seeking && v.currentTime).toBeCloseTo(1.5, 1);
+  await page.getByRole("button", { name: "Close" }).focus();
+  await page.keyboard.press("ArrowLeft");
+  await expect(page.getByRole("dialog", { name: "Image" })).toContainText("sample 0");
+});
+
 test("of thousands of images only those in sight exist", async ({ page, stack }) => {
   await stack.begin("crowd");
   for (let i = 0; i < 150; i += 1) await stack.play(`picture crowd ${i}`);

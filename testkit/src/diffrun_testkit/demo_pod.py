@@ -68,16 +68,22 @@ class Pod:
             pipeline.execute()
 
     def picture(self, image: Image.Image, tags: dict[str, str]) -> None:
-        """An image, durable before it is announced."""
+        """A sample's image."""
         out = io.BytesIO()
         image.save(out, "PNG", compress_level=1)
-        data, number = out.getvalue(), len(self.artifacts)
+        self.artifact(out.getvalue(), "generated_sample", "image/png", tags, image.size)
+
+    def artifact(
+        self, data: bytes, schema_type: str, content_type: str, tags: dict[str, str], size: tuple[int, int]
+    ) -> None:
+        """Any file, durable before it is announced."""
+        number, (width, height) = len(self.artifacts), size
         identifier = hashlib.sha256(f"{self._pod}/{number}".encode()).hexdigest()[:32]
-        path = f"{self._relative}/artifacts/{number:06d}-{identifier[:8]}.png"
+        path = f"{self._relative}/artifacts/{number:06d}-{identifier[:8]}.{content_type.partition('/')[2]}"
         (self._workspace / path).write_bytes(data)
         artifact = Artifact(
-            id=identifier, path=path, schema_type="generated_sample", content_type="image/png", tags=tags,
-            sha256=hashlib.sha256(data).hexdigest(), size=len(data), width=image.width, height=image.height,
+            id=identifier, path=path, schema_type=schema_type, content_type=content_type, tags=tags,
+            sha256=hashlib.sha256(data).hexdigest(), size=len(data), width=width, height=height,
         )  # fmt: skip
         self.artifacts.append(artifact)
         manifest = Manifest(

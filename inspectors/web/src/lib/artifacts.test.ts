@@ -4,9 +4,11 @@ import {
   artifactStep,
   artifactTitle,
   bears,
+  countKinds,
   facetCounts,
   isImage,
   isKind,
+  isVideo,
   matches,
   seekIndex,
   slotOf,
@@ -30,6 +32,28 @@ describe("isImage", () => {
     ["not where nothing speaks for it", make({ contentType: "", fileName: "b", schemaType: "metrics" }), false],
     ["not for SVG, which may hold scripts", make({ contentType: "image/svg+xml" }), false],
   ])("%s", (_, artifact, expected) => expect(isImage(artifact)).toBe(expected));
+});
+
+describe("isVideo", () => {
+  const unnamed = { contentType: "application/octet-stream", fileName: "a.mp4", schemaType: "generated_sample" };
+  it.each([
+    ["by content type, whatever its schema type", make({ contentType: "video/mp4" }), true],
+    ["by extension where the type says nothing", make(unnamed), true],
+    ["not where the type says otherwise", make({ ...unnamed, contentType: "text/html" }), false],
+    ["not for an image", make(), false],
+  ])("%s", (_, artifact, expected) => {
+    expect(isVideo(artifact)).toBe(expected);
+    expect(isVideo(artifact) && isImage(artifact)).toBe(false);
+  });
+  it("is counted beside the images", () => {
+    const video = make({ contentType: "video/mp4" });
+    expect([countKinds([]), countKinds([make()]), countKinds([video]), countKinds([make(), make(), video])]).toEqual([
+      "0 images",
+      "1 image",
+      "1 video",
+      "2 images, 1 video",
+    ]);
+  });
 });
 
 describe("filters", () => {

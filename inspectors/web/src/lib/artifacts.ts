@@ -1,4 +1,5 @@
-/** Which artifacts are images, which of them a filter lets through, and how many there are of each kind. */
+/** Which artifacts are images or videos, which of them a filter lets through, and how many there are of each kind. */
+import { count } from "./format";
 
 export interface ArtifactInfo {
   id: string;
@@ -24,8 +25,23 @@ const NOT_AN_IMAGE = /^(text|application\/(json|pdf|zip)|audio|video)\b/;
  */
 export function isImage(artifact: ArtifactInfo): boolean {
   if (artifact.contentType.startsWith("image/")) return artifact.contentType !== "image/svg+xml";
-  if (NOT_AN_IMAGE.test(artifact.contentType)) return false;
+  if (NOT_AN_IMAGE.test(artifact.contentType) || isVideo(artifact)) return false;
   return IMAGE_EXTENSION.test(artifact.fileName) || IMAGE_SCHEMAS.has(artifact.schemaType);
+}
+
+/** Whether an artifact is a video that browsers play: by its content type, else by its extension. */
+export function isVideo(artifact: ArtifactInfo): boolean {
+  if (artifact.contentType === "video/mp4") return true;
+  return /^(application\/octet-stream)?$/.test(artifact.contentType) && /\.mp4$/i.test(artifact.fileName);
+}
+
+/** `18 images, 2 videos`, and no kind of which there is none. */
+export function countKinds(artifacts: readonly ArtifactInfo[]): string {
+  const videos = artifacts.filter(isVideo).length;
+  const images = artifacts.length - videos;
+  return [images || !videos ? count(images, "image") : "", videos ? count(videos, "video") : ""]
+    .filter(Boolean)
+    .join(", ");
 }
 
 /** Whether the artifact bears a tag, written as `key=value`, or as the key or the value alone. */

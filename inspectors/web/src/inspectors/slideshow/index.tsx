@@ -1,9 +1,8 @@
-/** slideshow: the images that runs have written, on a light table, the newest as they come. */
+/** slideshow: the images and videos that runs have written, on a light table, the newest as they come. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { useBackfill } from "../../api/backfill";
-import { type Facets, matches, seekIndex, slotOf } from "../../lib/artifacts";
-import { count } from "../../lib/format";
+import { countKinds, type Facets, matches, seekIndex, slotOf } from "../../lib/artifacts";
 import { type InspectorInit, runsOf } from "../../lib/init";
 import { usePage } from "../../stores/page";
 import type { ArtifactEntry, ArtifactList } from "../../types/api";
@@ -117,9 +116,7 @@ export function Slideshow({ init }: { init: InspectorInit }) {
           </button>
         )}
         <span class="spread small muted">
-          {images.length < attached.length
-            ? `${images.length} of ${count(attached.length, "image")}`
-            : count(images.length, "image")}
+          {images.length < attached.length ? `${images.length} of ${countKinds(attached)}` : countKinds(images)}
         </span>
       </div>
       <FacetChips artifacts={attached} wanted={wanted} c={c} />

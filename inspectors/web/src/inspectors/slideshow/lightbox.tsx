@@ -1,14 +1,15 @@
-/** One image over the whole page: keyboard, zoom, what is known of it, its original, and another to compare it with. */
+/** One image or video over the whole page: keyboard, zoom, what is known of it, its original, and another to compare it with. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { apiUrl } from "../../api/client";
-import { artifactTitle, describeTag, slotOf } from "../../lib/artifacts";
+import { artifactTitle, describeTag, isVideo, slotOf } from "../../lib/artifacts";
 import { bytes } from "../../lib/format";
 import { clamp, type View, zoomAt } from "../../lib/view";
 import { type Page, runName, usePage } from "../../stores/page";
 import type { ArtifactEntry } from "../../types/api";
 import { CopyButton, Segments, Time } from "../../ui/bits";
 import { Icon } from "../../ui/icons";
+import { isClipKey } from "./clip";
 import type { SlideControls } from "./controls";
 import { Stage } from "./stage";
 import { Transport } from "./transport";
@@ -39,6 +40,7 @@ export function Lightbox({ images, c }: LightboxProps) {
   const image = images[index] ?? null;
   const against = images.find((other) => other.id === c.against.value) ?? null;
   const show = image !== null;
+  const video = image !== null && isVideo(image);
   useEffect(() => {
     const element = dialog.current;
     if (!element) return;
@@ -56,7 +58,7 @@ export function Lightbox({ images, c }: LightboxProps) {
     if (next) c.open.set(next.id, true);
   };
   const zoom = (factor: number) => {
-    if (!image) return;
+    if (!image || video) return;
     const size = { width: image.width ?? 256, height: image.height ?? 256 };
     const stage = dialog.current?.querySelector<HTMLElement>(".stage-view");
     const shown = stage?.querySelector("img")?.clientWidth ?? size.width;
@@ -68,7 +70,7 @@ export function Lightbox({ images, c }: LightboxProps) {
     else if (image) c.against.set(counterpart(images, image)?.id ?? "");
   };
   const onKey = (event: KeyboardEvent) => {
-    if (event.target instanceof HTMLInputElement) return;
+    if (event.target instanceof HTMLInputElement || isClipKey(event)) return;
     const keys: Record<string, () => void> = {
       ArrowLeft: () => move(index - 1),
       ArrowRight: () => move(index + 1),
@@ -97,7 +99,7 @@ export function Lightbox({ images, c }: LightboxProps) {
     <dialog
       ref={dialog}
       class="lightbox"
-      aria-label="Image"
+      aria-label={video ? "Video" : "Image"}
       onKeyDown={onKey}
       onCancel={(event) => {
         event.preventDefault();
@@ -109,7 +111,7 @@ export function Lightbox({ images, c }: LightboxProps) {
           <header class="lightbox-head">
             <h2 class="truncate">{caption(page, image)}</h2>
             <div class="row spread wrap">
-              {against && (
+              {against && !video && !isVideo(against) && (
                 <Segments
                   label="How to compare"
                   value={c.mode.value}
@@ -134,34 +136,14 @@ export function Lightbox({ images, c }: LightboxProps) {
                   Compare
                 </button>
               )}
-              <button
-                type="button"
-                class="button quiet icon"
-                aria-label="Zoom out"
-                title="Zoom out (−)"
-                onClick={() => zoom(1 / 1.5)}
-              >
-                −
-              </button>
-              <button
-                type="button"
-                class="button quiet"
-                title="Fit (0)"
-                onClick={() => {
-                  view.value = null;
-                }}
-              >
-                Fit
-              </button>
-              <button
-                type="button"
-                class="button quiet icon"
-                aria-label="Zoom in"
-                title="Zoom in (+)"
-                onClick={() => zoom(1.5)}
-              >
-                +
-              </button>
+              {!video && (
+                <ZoomButtons
+                  zoom={zoom}
+                  fit={() => {
+                    view.value = null;
+                  }}
+                />
+              )}
               <button
                 type="button"
                 class="button quiet"
@@ -208,6 +190,34 @@ export function Lightbox({ images, c }: LightboxProps) {
   );
 }
 
+function ZoomButtons({ zoom, fit }: { zoom: (factor: number) => void; fit: () => void }) {
+  return (
+    <>
+      <button
+        type="button"
+        class="button quiet icon"
+        aria-label="Zoom out"
+        title="Zoom out (−)"
+        onClick={() => zoom(1 / 1.5)}
+      >
+        −
+      </button>
+      <button type="button" class="button quiet" title="Fit (0)" onClick={fit}>
+        Fit
+      </button>
+      <button
+        type="button"
+        class="button quiet icon"
+        aria-label="Zoom in"
+        title="Zoom in (+)"
+        onClick={() => zoom(1.5)}
+      >
+        +
+      </button>
+    </>
+  );
+}
+
 function AgainstPicker({
   images,
   image,
@@ -241,7 +251,7 @@ function AgainstPicker({
 function Info({ image }: { image: ArtifactEntry }) {
   const page = usePage();
   return (
-    <aside class="info" aria-label="About the image">
+    <aside class="info" aria-label={isVideo(image) ? "About the video" : "About the image"}>
       <dl>
         <dt>Run</dt>
         <dd>{runName(page, image.run)}</dd>

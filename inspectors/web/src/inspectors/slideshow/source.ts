@@ -1,11 +1,13 @@
 /** The artifacts of the runs: what there is, page by page, then each as it is written. */
 import type { Source } from "../../api/backfill";
 import { get } from "../../api/client";
-import { isImage } from "../../lib/artifacts";
+import { type ArtifactInfo, isImage, isVideo } from "../../lib/artifacts";
 import type { ArtifactEntry, ArtifactList, StreamEvent } from "../../types/api";
 import { Version } from "../../ui/frame-signal";
 
 const PAGE = 5000;
+
+const isShown = (artifact: ArtifactInfo): boolean => isImage(artifact) || isVideo(artifact);
 
 export class ArtifactSource implements Source<ArtifactList> {
   readonly artifacts = new Map<string, ArtifactEntry>();
@@ -30,14 +32,14 @@ export class ArtifactSource implements Source<ArtifactList> {
 
   take(snapshot: ArtifactList): void {
     this.artifacts.clear();
-    for (const artifact of snapshot.artifacts) if (isImage(artifact)) this.artifacts.set(artifact.id, artifact);
+    for (const artifact of snapshot.artifacts) if (isShown(artifact)) this.artifacts.set(artifact.id, artifact);
     this.notices = snapshot.notices;
     this.version.now();
   }
 
   apply(message: StreamEvent): void {
     const { artifact } = message;
-    if (!artifact || !isImage(artifact)) return;
+    if (!artifact || !isShown(artifact)) return;
     if (!this.artifacts.has(artifact.id)) this.fresh.push(artifact.id);
     this.artifacts.set(artifact.id, artifact);
     this.version.bump();

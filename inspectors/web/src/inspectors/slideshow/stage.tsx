@@ -1,9 +1,14 @@
-/** Where images are looked at: one, or two under the same zoom and pan, beside each other, wiped, in turn, or subtracted. */
+/**
+ * Where images are looked at: one, or two under the same zoom and pan, beside each other, wiped, in turn, or subtracted.
+ * A video stands alone, or beside what it is compared with.
+ */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { apiUrl } from "../../api/client";
+import { isVideo } from "../../lib/artifacts";
 import { clamp, fitScale, fitView, isPixelArt, type Size, type View, zoomAt } from "../../lib/view";
 import type { ArtifactEntry } from "../../types/api";
+import { Clip } from "./clip";
 import type { CompareMode } from "./controls";
 
 export interface StageProps {
@@ -18,16 +23,29 @@ export interface StageProps {
 const FLICKER_MS = 600;
 
 export function Stage({ image, against, mode, view, labels }: StageProps) {
-  if (against && mode === "side") {
+  if (against && (mode === "side" || isVideo(image) || isVideo(against))) {
     return (
       <div class="stage-pair">
-        <Box label={labels[0]} view={view} image={image} layers={[image]} />
-        <Box label={labels[1]} view={view} image={image} layers={[against]} />
+        <Side label={labels[0]} view={view} geometry={image} shown={image} />
+        <Side label={labels[1]} view={view} geometry={isVideo(image) ? against : image} shown={against} />
       </div>
     );
   }
   if (against) return <Overlay image={image} against={against} mode={mode} view={view} labels={labels} />;
-  return <Box label="" view={view} image={image} layers={[image]} />;
+  return <Side label="" view={view} geometry={image} shown={image} />;
+}
+
+interface SideProps {
+  label: string;
+  view: Signal<View | null>;
+  /** The image whose size the geometry takes. */
+  geometry: ArtifactEntry;
+  shown: ArtifactEntry;
+}
+
+function Side({ label, view, geometry, shown }: SideProps) {
+  if (isVideo(shown)) return <Clip label={label} video={shown} />;
+  return <Box label={label} view={view} image={geometry} layers={[shown]} />;
 }
 
 function Overlay({ image, against, mode, view, labels }: StageProps & { against: ArtifactEntry }) {

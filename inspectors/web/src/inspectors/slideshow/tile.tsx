@@ -1,7 +1,7 @@
-/** A thumbnail: fetched when near, faded in, pixel by pixel where the image is small. */
+/** A thumbnail: fetched when near, faded in, pixel by pixel where the image is small. A video has a sign instead. */
 import { useSignal } from "@preact/signals";
 import { apiUrl } from "../../api/client";
-import { artifactStep, artifactTitle } from "../../lib/artifacts";
+import { artifactStep, artifactTitle, isVideo } from "../../lib/artifacts";
 import { isPixelArt } from "../../lib/view";
 import { runName, usePage } from "../../stores/page";
 import type { ArtifactEntry } from "../../types/api";
@@ -36,6 +36,7 @@ export function Tile({ artifact, pixels, current, showBlock, onOpen }: TileProps
   const { url, pixelated } = pictureUrl(artifact, pixels);
   const step = artifactStep(artifact);
   const title = artifactTitle(artifact);
+  const video = isVideo(artifact);
   const marked = step !== null && page.hover.value === step;
   return (
     <button
@@ -44,7 +45,7 @@ export function Tile({ artifact, pixels, current, showBlock, onOpen }: TileProps
       data-id={artifact.id}
       data-marked={marked}
       aria-current={current || undefined}
-      aria-label={`${runName(page, artifact.run)}, ${artifact.block}, ${title}: open`}
+      aria-label={`${runName(page, artifact.run)}, ${artifact.block}, ${title}${video ? ", video" : ""}: open`}
       onClick={onOpen}
       onPointerEnter={() => {
         if (step !== null) page.hover.value = step;
@@ -54,8 +55,13 @@ export function Tile({ artifact, pixels, current, showBlock, onOpen }: TileProps
       }}
     >
       <span class="tile-image" data-state={state.value}>
-        {state.value === "failed" ? (
-          <span class="small muted tile-failed">
+        {video ? (
+          <span class="small muted tile-sign">
+            <Icon name="play" />
+            video
+          </span>
+        ) : state.value === "failed" ? (
+          <span class="small muted tile-sign">
             <Icon name="warn" />
             not readable
           </span>
