@@ -58,6 +58,12 @@ WAYS = {
 }
 
 
+def test_the_pages_know_the_role_that_is_made_for_approvers_by_its_name() -> None:
+    name = "DIFFRUN_GATEWAY_AUTH__APPROVER_ROLE"
+    assert environment(rendered())[name] == "mine-approver"
+    assert name not in environment(rendered("approver.create=false"))
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_the_gateway_takes_every_setting_that_the_chart_gives_it(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     variables = environment(rendered(*WAYS[way]))

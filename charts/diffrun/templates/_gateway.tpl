@@ -51,6 +51,10 @@ where all write to the same place.
   value: {{ ternary "kubernetes" "none" $g.auth.enabled }}
 - name: DIFFRUN_GATEWAY_AUTH__AUDIENCES
   value: {{ toJson $g.auth.audiences | quote }}
+{{- if .Values.approver.create }}
+- name: DIFFRUN_GATEWAY_AUTH__APPROVER_ROLE
+  value: {{ include "diffrun.approverName" . }}
+{{- end }}
 {{- if .Values.clusterWide }}
 - name: DIFFRUN_GATEWAY_RUNS__CLUSTER_WIDE
   value: "true"
