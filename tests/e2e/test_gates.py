@@ -1,7 +1,5 @@
 """A gate holds its descendants until somebody with the right to do so decides."""
 
-import json
-
 from runs import quick, run
 from scenario import Runs, ledger, states
 
@@ -107,15 +105,3 @@ def test_a_gate_whose_time_is_up_rejects_unless_told_otherwise(runs: Runs) -> No
     gone_on = runs.finished(approving)
     assert condition(gone_on, "Succeeded")["status"] == "True"
     assert "decidedBy" not in gone_on["status"]["gates"]["preview"]
-
-
-def test_helm_upgrade_disturbs_no_gated_run(runs: Runs, release: Release, approver: str) -> None:
-    name = runs.start(gated("upgrade"))
-    before = runs.until_condition(name, "GatePending")
-    jobs = {job["metadata"]["uid"] for job in runs.jobs(name)}
-    release.install(**{"operator.logLevel": "DEBUG"})
-    after = runs.get(name)
-    assert after["status"]["gates"] == before["status"]["gates"], json.dumps(after["status"], indent=1)
-    assert {job["metadata"]["uid"] for job in runs.jobs(name)} == jobs
-    runs.decide(name, "preview", "Approved", approver)
-    assert condition(runs.finished(name), "Succeeded")["status"] == "True"

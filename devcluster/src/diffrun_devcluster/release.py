@@ -64,7 +64,8 @@ class Release:
     def install(self, **values: str) -> None:
         """`helm upgrade --install`, and waits until it is ready; the CRD is there by `install_crds`."""
         self._clear_leftovers()
-        self._helm("upgrade", "--install", self.name, str(CHART), "--create-namespace", "--wait", "--timeout", "5m",
+        self.cluster.run("apply", "--server-side", "--filename", "-", stdin=json.dumps(_restricted(self.namespace)))
+        self._helm("upgrade", "--install", self.name, str(CHART), "--wait", "--timeout", "5m",
                    "--values", str(KIND_VALUES), "--set", "crds.install=false", *self._values(values))  # fmt: skip
 
     def _clear_leftovers(self) -> None:
@@ -186,6 +187,12 @@ def install_crds(cluster: Kubectl) -> None:
     cluster.watch("crd", name, lambda crd: condition(crd, "Established").get("status") == "True", 60, "Established")
 
 
+def _restricted(namespace: str) -> Manifest:
+    """A namespace that takes no pod below the restricted Pod Security Standard."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+
+
 def hub_endpoint() -> str:
     """The URL of the Hub-compatible server inside the cluster."""
     return f"http://hub.{HUB_NAMESPACE}.svc:{HUB_PORT}"
@@ -194,7 +201,7 @@ def hub_endpoint() -> str:
 def install_hub(cluster: Kubectl, images: Images) -> None:
     """Runs the test kit's Hub-compatible server in a namespace of its own, and waits until it answers."""
     labels = {"app.kubernetes.io/name": "hub"}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HUB_NAMESPACE}})
+    cluster.apply(_restricted(HUB_NAMESPACE))
     there = cluster.within(HUB_NAMESPACE)
     there.apply(_hub_deployment(images.testkit, labels), _hub_service(labels))
     there.run("rollout", "status", "deployment/hub", "--timeout=120s")
