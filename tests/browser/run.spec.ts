@@ -12,6 +12,7 @@ test("from a run one gets to its comparison with another", async ({ page, stack 
   const others = page.getByRole("dialog").getByRole("list", { name: "Other runs" }).getByRole("link");
   await expect(others.filter({ hasText: "ddpm-cat-waiting" })).toBeVisible();
   await expect(others.filter({ hasText: "ddpm-cat-0" })).toHaveCount(0);
+  await expect(page.getByLabel("Filter the other runs")).toBeFocused();
   await page.getByLabel("Filter the other runs").fill("no such run");
   await expect(page.getByRole("dialog")).toContainText("No run matches");
   await page.getByLabel("Filter the other runs").fill("cat-1");

@@ -61,11 +61,14 @@ function Choice({ entry }: { entry: RunEntry }) {
   );
 }
 
+const focus = (input: HTMLInputElement | null) => input?.focus();
+
 function Filter({ text }: { text: Signal<string> }) {
   return (
     <label class="search">
       <Icon name="search" />
       <input
+        ref={focus}
         class="field"
         type="search"
         placeholder="Filter by name, namespace, phase"
