@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler
 
 from diffrun_contracts.params import Sampler, SamplerName, TimestepSpacing
 from diffrun_worker.errors import PermanentError
@@ -24,6 +25,13 @@ def schedule(name: SamplerName, steps: int = 10, **config: object) -> Schedule:
 
 def test_ddim_in_ten_steps_visits_900_down_to_0_unless_told_otherwise() -> None:
     assert Schedule(LINEAR, Sampler()).timesteps.tolist() == list(range(900, -1, -100))
+
+
+def test_a_spacing_overrides_that_of_a_scheduler_which_has_only_its_default() -> None:
+    built = DDIMScheduler.from_config(LINEAR)
+    trailing = Schedule(dict(built.config), Sampler(timestep_spacing=TimestepSpacing.TRAILING))
+    assert trailing.timesteps.tolist() == list(range(999, 0, -100))
+    assert trailing.described["timestep_spacing"] == "trailing"
 
 
 def test_the_last_noise_level_of_ddim_is_the_first_beta_and_its_snr_is_clamped() -> None:

@@ -65,6 +65,9 @@ class Schedule:
         self._config = dict(config)
         if sampler.timestep_spacing is not None:
             self._config["timestep_spacing"] = str(sampler.timestep_spacing)
+            # diffusers leaves out what a scheduler's configuration says was only its default.
+            defaults = config.get("_use_default_values", ())
+            self._config["_use_default_values"] = [name for name in defaults if name != "timestep_spacing"]
         scheduler = self._make()
         self.prediction_type = str(scheduler.config.prediction_type)
         self._check(scheduler.config)
@@ -114,6 +117,11 @@ class Schedule:
         scheduler = self._make()
         scheduler.set_timesteps(self.sampler.steps)
         return scheduler
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """The scheduler's configuration as it is used: defaults and overrides filled in, without diffusers' remarks."""
+        return {key: value for key, value in self._make().config.items() if not key.startswith("_")}
 
     def step_arguments(self, generators: Sequence[Generator]) -> dict[str, Any]:
         """The keyword arguments of this scheduler's `step`: one generator a sample where it draws noise."""
