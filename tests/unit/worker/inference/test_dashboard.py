@@ -10,14 +10,8 @@ from rich.console import Console
 
 from diffrun_worker.block import Point
 from diffrun_worker.inference.aggregates import Video
-from diffrun_worker.inference.dashboard import (
-    PlainDisplay,
-    Progress,
-    RichDisplay,
-    line,
-    make_display,
-    sparkline,
-)
+from diffrun_worker.inference.dashboard import RichDisplay, make_display, sparkline
+from diffrun_worker.inference.display import PlainDisplay, Progress, line
 
 
 class Clock:
