@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 
 from diffrun_worker import __version__
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 
 
 def pick_device(gpus: int) -> str:
@@ -24,6 +24,20 @@ def pick_device(gpus: int) -> str:
             "with CUDA, or set gpus: 0 to run on the CPU",
         )
     return "cuda:0"
+
+
+def require_device(asked: str | None, given: str, advice: str) -> None:
+    """Raises PermanentError `InvalidParams` where `env.device` asks for another device than the `given` one."""
+    if asked is None:
+        return
+    import torch
+
+    try:
+        wanted, found = torch.device(asked), torch.device(given)
+    except RuntimeError as error:
+        raise invalid_params(f"env.device: {asked!r} is no device; give cpu or cuda:0, or leave it out") from error
+    if wanted.type != found.type or (wanted.index or 0) != (found.index or 0):
+        raise invalid_params(f"env.device: {asked} is asked for, and the model is on {given}; {advice}")
 
 
 def versions() -> dict[str, str]:

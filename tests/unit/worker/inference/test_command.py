@@ -46,7 +46,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
 
     assert config["character"] == "A"
     assert config["checkpoint_path"] == "model"
-    assert config["total"] == 100
+    assert config["total_videos"] == 100
     assert config["sampler"]["steps"] == 50
     assert config["force"]["guidance_scale"] == 7.5
     assert config["force"]["force_stack"] == []
@@ -72,7 +72,7 @@ def test_without_a_seed_every_run_draws_one() -> None:
 @pytest.mark.parametrize(
     ("arguments", "path", "value"),
     [
-        (["--total-videos", "7"], "total", 7),
+        (["--total-videos", "7"], "total_videos", 7),
         (["--num-inference-steps", "20"], "sampler.steps", 20),
         (["--guidance-scale", "12.5"], "force.guidance_scale", 12.5),
         (["--seed", "3"], "seed", 3),
@@ -93,6 +93,8 @@ def test_without_a_seed_every_run_draws_one() -> None:
         (["--frame-format", "jpg"], "capture.frame_format", "jpg"),
         (["--no-frames"], "capture.save_frames", False),
         (["--no-deltas"], "capture.save_deltas", False),
+        (["--device", "cuda"], "env.device", "cuda:0"),
+        (["--device", "auto"], "env.device", None),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and isinstance(value[0], str) else None,
 )

@@ -1,17 +1,27 @@
 """The configuration: its defaults, its names, and the ways from and to files."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from diffrun_contracts.params import InferenceConfig as BlockConfig
+from diffrun_contracts.params import Sampler
 from diffrun_worker.errors import PermanentError
-from diffrun_worker.inference import CaptureConfig, DriftConfig, ForceConfig, InferenceConfig
+from diffrun_worker.inference import (
+    CaptureConfig,
+    DriftConfig,
+    EnvironmentConfig,
+    ForceConfig,
+    InferenceConfig,
+    VideoConfig,
+)
 from diffrun_worker.inference.config import with_seed
 
 
-def test_the_defaults_are_the_documents() -> None:
+def test_the_defaults_are_the_documented_ones() -> None:
     config = InferenceConfig()
     assert (config.character, config.total_videos, config.checkpoint_path, config.output_dir) == (
         "A",
@@ -63,6 +73,43 @@ def test_a_dict_takes_both_spellings_and_comes_back_as_it_was() -> None:
     assert InferenceConfig.from_yaml(config.to_yaml()) == config
     assert InferenceConfig.from_json(config.to_json()) == config
     assert config.to_dict()["force"]["guidance_scale"] == 2.0
+    assert json.loads(config.to_json()) == config.to_dict()
+
+
+def test_what_is_written_has_the_names_of_the_python_interface() -> None:
+    written = InferenceConfig(total_videos=3).to_dict()
+    assert written["total_videos"] == 3
+    assert "total" not in written
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "place"),
+    [
+        (InferenceConfig(character="B", total_videos=2), "output_dir", "infer"),
+        (CaptureConfig(save_latents=True), "latent_format", "capture"),
+        (VideoConfig(fps=12), "fps", "video"),
+        (DriftConfig(enabled=True, params={"amplitude": 0.1}), "function_name", "drift"),
+        (ForceConfig(force_stack=[{"name": "force_none"}], clip_abs=2.0), "guidance_scale", "force"),
+        (EnvironmentConfig(device="cpu"), "device", "env"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_every_part_is_read_and_written_by_itself(config: Any, field: str, place: str) -> None:
+    made = type(config)
+    assert field in config.to_dict()
+    assert made.from_dict(config.to_dict()) == config
+    assert made.from_json(config.to_json()) == config
+    assert made.from_yaml(config.to_yaml()) == config
+    with pytest.raises(PermanentError, match=f"{place}: gif: Extra inputs are not permitted"):
+        made.from_dict({"gif": 1})
+
+
+@pytest.mark.parametrize("sampler", [{"name": "DDPM"}, Sampler(name="DDPM")], ids=["a dict", "a Sampler"])
+def test_the_number_of_steps_may_stand_beside_a_sampler_that_names_none(sampler: Any) -> None:
+    config = InferenceConfig(num_inference_steps=20, sampler=sampler)
+    assert (config.sampler.name, config.sampler.steps) == ("DDPM", 20)
+    with pytest.raises(ValidationError, match=r"num_inference_steps: give this or sampler\.steps, not both"):
+        InferenceConfig(num_inference_steps=20, sampler=Sampler(steps=20))
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
@@ -86,6 +133,7 @@ def test_a_file_is_yaml_or_json(tmp_path: Path, suffix: str) -> None:
         ({"total": 0}, "total: Input should be greater than or equal to 1"),
         ({"sampler": {"name": "EulerDiscrete"}}, "infer denoises with DDIM or DDPM; got EulerDiscrete"),
         ({"sampler": {"steps": 5}, "num_inference_steps": 5}, "give this or sampler.steps, not both"),
+        ({"model_path": "a", "checkpoint_path": "b"}, "model_path: give this or checkpoint_path, not both"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -122,6 +170,7 @@ def test_a_function_in_a_configuration_is_told_by_where_it_stands() -> None:
     config = InferenceConfig(force=ForceConfig(force_stack=[{"name": "force_user_custom", "fn": with_seed}]))
     (force,) = config.to_dict()["force"]["force_stack"]
     assert force["fn"].endswith("inference/config.py:with_seed")
+    assert json.loads(config.to_json()) == config.to_dict()
 
 
 def test_an_unset_seed_is_drawn_once_and_processes_that_share_a_run_must_be_given_one() -> None:

@@ -9,7 +9,8 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from diffrun_worker.inference import DRIFT_REGISTRY, FrameData
+from diffrun_worker.errors import PermanentError
+from diffrun_worker.inference import DRIFT_REGISTRY, DriftConfig, FrameData
 
 # The drift, and D(x) as a function of the state x after the scheduler's step, the step's number and timestep, and z.
 Formula = Callable[[Tensor, int, int, Tensor], Tensor]
@@ -90,6 +91,15 @@ def test_every_drift_of_the_registry_has_a_known_answer() -> None:
     answered = {config.get("function_name", "drift_default") for config, _ in DRIFTS.values()}
     assert set(DRIFT_REGISTRY) == answered
     assert len(DRIFT_REGISTRY) == 9
+
+
+def test_a_drift_is_called_by_hand_with_a_whole_configuration() -> None:
+    x = torch.linspace(-2, 2, 16, dtype=torch.float64).view(1, 1, 4, 4)
+    whole = DriftConfig(enabled=True, function_name="drift_clamp", scale=2.0, params={"high": 0.5}).to_dict()
+    moved = DRIFT_REGISTRY["drift_clamp"](x=x, t=700, t_index=3, total_steps=10, drift_cfg=whole, state={})
+    assert torch.equal(moved, x.clamp(-2.0, 1.0))
+    with pytest.raises(PermanentError, match="drift_clamp: width: Extra inputs"):
+        DRIFT_REGISTRY["drift_clamp"](x=x, t=700, t_index=3, total_steps=10, drift_cfg={"width": 1}, state={})
 
 
 def test_a_drift_that_is_not_enabled_does_nothing(run: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffrun_worker.errors import PermanentError
 from diffrun_worker.inference import FORCE_REGISTRY, FrameData
 
 A, B, C, NULL = 0, 1, 2, 3
@@ -183,6 +184,15 @@ def test_a_built_in_force_can_be_called_by_hand(stub_ckpt: Any, stub: Any, noise
     )
     expected = 2.0 * (noise(x, 700, C) - noise(x, 700, NULL))
     torch.testing.assert_close(contribution, expected, rtol=0, atol=1e-12)
+
+
+def test_a_force_called_by_hand_names_the_parameter_of_a_class_that_is_not_there(stub_ckpt: Any, stub: Any) -> None:
+    x = torch.zeros(1, 1, 4, 4)
+    step = {"x_t": x, "t": 700, "t_index": 3, "total_steps": 10, "state": {}, "class_idx": A}
+    with pytest.raises(PermanentError, match="force_attract_class: target_class: the checkpoint has no class 'Q'"):
+        FORCE_REGISTRY["force_attract_class"](
+            model_output=x, model=stub, ckpt_info=stub_ckpt, force_cfg={"target_class": "Q"}, **step
+        )
 
 
 def test_a_force_registered_by_a_program_is_found_by_name(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from diffrun_worker.errors import PermanentError
 from diffrun_worker.inference.environment import describe_environment
-from diffrun_worker.inference.metadata import Part, SampleRecord, Series, merge, merge_folder, publish
+from diffrun_worker.inference.metadata import Part, SampleRecord, Series, merge, publish
 from diffrun_worker.sampling.batching import shard_indexes
 from diffrun_worker.workspace import Workspace
 
@@ -115,11 +115,12 @@ def test_each_shard_brings_the_documents_up_to_date(tmp_path: Path) -> None:
     assert not publish(tmp_path, part(1)).complete
     assert read(tmp_path, "metadata.json")["shards"]["done"] == [1]
     assert not publish(tmp_path, part(0)).complete
-    assert publish(tmp_path, part(2)).complete
+    whole = publish(tmp_path, part(2))
+    assert whole.complete
 
     assert read(tmp_path, "metadata.json")["shards"]["done"] == [0, 1, 2]
     assert len(read(tmp_path, "index.json")["samples"]) == 10
-    assert merge_folder(tmp_path, "run").index == read(tmp_path, "index.json")
+    assert whole.index == read(tmp_path, "index.json")
 
 
 def test_publishing_again_changes_no_byte(tmp_path: Path) -> None:

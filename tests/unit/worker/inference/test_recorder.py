@@ -1,7 +1,10 @@
 """A shard's records, and the block `infer` around them: the tree, the index, the artifacts, whatever the shards."""
 
 import json
+import socket
 from collections.abc import Iterator
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,53 @@ def test_the_metadata_reproduces_the_run(tmp_path: Path, tiny_checkpoint: Path) 
     assert metadata["checkpoint"]["classes"] == ["A", "B", "C"]
     assert metadata["scheduler"]["num_train_timesteps"] == 1000
     assert metadata["scheduler"]["num_inference_steps"] == STEPS
+
+
+def test_the_metadata_says_where_it_ran_and_over_which_noise_schedule(
+    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "12345678")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    ctx = context(tmp_path, tiny_checkpoint)
+    silent = tmp_path / "model" / "scheduler_config.json"
+    silent.write_text('{"_class_name": "DDPMScheduler", "clip_sample": false}')
+    folder = infer(ctx, sampler={"steps": STEPS, "timestepSpacing": "trailing"})
+
+    metadata = read(folder, "metadata.json")
+    stamps = [datetime.fromisoformat(metadata[f"timestamp_{name}"]) for name in ("start", "end")]
+    assert stamps[0] <= stamps[1]
+    assert metadata["config"].keys() >= {"character", "total_videos", "capture", "video", "drift", "force", "env"}
+    assert metadata["checkpoint"] == {
+        "path": str(tmp_path / "model"), "classes": ["A", "B", "C"], "size": 8, "channels": 1,
+    }  # fmt: skip
+    environment = metadata["environment"]
+    assert (environment["hostname"], environment["torch_version"]) == (socket.gethostname(), version("torch"))
+    assert (environment["gpu"], environment["cuda_version"]) == (None, None)
+    assert (environment["slurm_job_id"], environment["slurm_array_task_id"]) == ("12345678", "0")
+    scheduler = metadata["scheduler"]
+    assert [scheduler[name] for name in ("num_train_timesteps", "beta_start", "beta_end")] == [1000, 0.0001, 0.02]
+    assert (scheduler["clip_sample"], scheduler["timestep_spacing"]) == (False, "trailing")
+
+
+def test_the_last_shard_makes_one_table_of_all_shards_rows(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    for shard in (1, 0):
+        folder = infer(context(tmp_path, tiny_checkpoint, shard, 2))
+        assert (folder / "metrics" / "steps.csv").exists() is (shard == 0)
+
+    for name, rows in (("steps.csv", 5 * STEPS), ("videos.csv", 5)):
+        whole = (folder / "metrics" / name).read_text().splitlines()
+        parts = [(folder / "metrics" / f"000{shard}_{name}").read_text().splitlines() for shard in range(2)]
+        assert whole == [*parts[0], *parts[1][1:]]
+        assert len(whole) == 1 + rows
+        assert [int(line.split(",")[0]) for line in whole[1:]] == sorted(list(range(5)) * (rows // 5))
+    assert not [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_a_shard_whose_table_is_lost_is_named(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    folder = infer(context(tmp_path, tiny_checkpoint, 1, 2))
+    (folder / "metrics" / "0001_videos.csv").unlink()
+    with pytest.raises(PermanentError, match=r"metrics/0001_videos\.csv does not hold shard 1's metrics.*run it again"):
+        infer(context(tmp_path, tiny_checkpoint, 0, 2))
 
 
 def test_any_sharding_leaves_the_same_files(tmp_path: Path, tiny_checkpoint: Path) -> None:

@@ -1,7 +1,6 @@
 """`diffrun-worker infer`: class-conditional samples without a cluster, into the same output tree.
 
-Every option has the name, the meaning and the default that people know from the requirements' command line. The
-guidance scale is 7.5; with a preset it is 0 unless it is given, since a preset brings its own attraction.
+The guidance scale is 7.5; with a preset it is 0 unless it is given, since a preset brings its own attraction.
 """
 
 import argparse
@@ -15,9 +14,7 @@ from diffrun_contracts.params import DType, SamplerName
 from diffrun_contracts.params.infer import FrameFormat, LatentFormat
 from diffrun_worker.block import Shard
 from diffrun_worker.commands import Subparsers
-from diffrun_worker.commands.local import gpus_of
 from diffrun_worker.commands.sharding import find_shard
-from diffrun_worker.device import pick_device
 from diffrun_worker.errors import BlockError, Stopped, invalid_params
 from diffrun_worker.runner import failed
 
@@ -25,6 +22,7 @@ if TYPE_CHECKING:  # the package imports torch
     from diffrun_worker.inference.config import InferenceConfig
 
 _SAMPLERS = {"ddim": SamplerName.DDIM, "ddpm": SamplerName.DDPM}
+_DEVICES = {"auto": None, "cpu": "cpu", "cuda": "cuda:0"}
 _JOB_IDS = ("SLURM_ARRAY_JOB_ID", "SLURM_JOB_ID")
 
 
@@ -63,8 +61,18 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-frames", action="store_false", dest="save_frames", help="save no image of every step")
     group.add_argument("--no-deltas", action="store_false", dest="save_deltas", help="save no differences of steps")
     group.add_argument("--fps", type=int, default=30, metavar="N", help="the videos' frames a second (30)")
-    group.add_argument("--latent-format", choices=[str(one) for one in LatentFormat], default="npy", help="npy")
-    group.add_argument("--frame-format", choices=[str(one) for one in FrameFormat], default="png", help="png")
+    group.add_argument(
+        "--latent-format",
+        choices=[str(one) for one in LatentFormat],
+        default="npy",
+        help="of saved latents: npy, or pt for safetensors that torch users load without a pickle (npy)",
+    )
+    group.add_argument(
+        "--frame-format",
+        choices=[str(one) for one in FrameFormat],
+        default="png",
+        help="of saved frames: png without loss, or jpg, which is smaller (png)",
+    )
 
 
 def _add_forces(parser: argparse.ArgumentParser) -> None:
@@ -89,12 +97,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         shard = find_shard(options.distributed, options.rank, options.world_size, os.environ)
         config = configuration(options, shard)
-        device = pick_device(gpus_of(options.device))
         from diffrun_worker.inference.by_hand import draw_by_hand  # torch is imported once it is needed
 
         finished = draw_by_hand(
             config,
-            device,
             shard,
             run_id=run_id_of(config.to_dict(), shard, os.environ),
             allow_user_code=options.allow_user_code,
@@ -151,6 +157,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
             "frame_format": options.frame_format,
         },
         "video": {"fps": options.fps},
+        "env": {"device": _DEVICES[options.device]},
     }
     if options.drift is not None:
         scale = {} if options.drift_scale is None else {"scale": options.drift_scale}

@@ -1,54 +1,77 @@
 """The configuration of the Python interface: the block's own, with what only a run without a cluster needs.
 
-`from_dict`, `from_json` and `from_yaml` take camelCase and snake_case keys; an unknown one is an error.
+Each part of it can be read and written by itself.
 """
 
-import json
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
-import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from diffrun_contracts.params.infer import (
-    CaptureConfig,
-    DriftConfig,
-    EnvironmentConfig,
-    ForceConfig,
-    VideoConfig,
-)
-from diffrun_contracts.params.infer import InferenceConfig as BlockConfig
+from diffrun_contracts.params import Sampler
+from diffrun_contracts.params import infer as block
 from diffrun_worker.errors import invalid_params
-from diffrun_worker.registry import describe
-
-__all__ = [
-    "CaptureConfig",
-    "DriftConfig",
-    "EnvironmentConfig",
-    "ForceConfig",
-    "InferenceConfig",
-    "VideoConfig",
-    "drawn_seed",
-    "with_seed",
-]
+from diffrun_worker.inference.serialization import Serializable
 
 _STEPS = ("num_inference_steps", "numInferenceSteps")
 
 _SEED_LIMIT = 2**31
 
 
-class InferenceConfig(BlockConfig):
+class CaptureConfig(Serializable, block.CaptureConfig):
+    """What is kept of the way from noise to image."""
+
+    place: ClassVar[str] = "capture"
+
+
+class VideoConfig(Serializable, block.VideoConfig):
+    """The MP4 of a sample's steps."""
+
+    place: ClassVar[str] = "video"
+
+
+class DriftConfig(Serializable, block.DriftConfig):
+    """What is done to the state after each scheduler step."""
+
+    place: ClassVar[str] = "drift"
+
+
+class ForceConfig(Serializable, block.ForceConfig):
+    """What is done to the predicted noise before each scheduler step."""
+
+    place: ClassVar[str] = "force"
+
+
+class EnvironmentConfig(Serializable, block.EnvironmentConfig):
+    """Where it runs; by default what the machine has."""
+
+    place: ClassVar[str] = "env"
+
+
+class InferenceConfig(Serializable, block.InferenceConfig):
     """The parameters of the block `infer`, a checkpoint's folder and a folder for what comes out.
 
-    `num_inference_steps=20` may be given instead of `sampler=Sampler(steps=20)`, and `total_videos` for `total`.
+    `num_inference_steps=20` may be given for `sampler.steps`, and `total_videos` for `total`.
     """
 
+    place: ClassVar[str] = "infer"
+
     checkpoint_path: str | None = None
-    """A checkpoint's folder, or a folder of checkpoints, of which the newest is taken."""
+    """A checkpoint's folder, or a folder of checkpoints, of which the newest is taken. Where it is unset a run by hand
+    takes `model_path`, from the current folder."""
     output_dir: str = "output"
     """The folder that the output tree is written to."""
+    capture: CaptureConfig = CaptureConfig()
+    """What is kept of each sample's steps."""
+    video: VideoConfig = VideoConfig()
+    """The MP4 files."""
+    drift: DriftConfig = DriftConfig()
+    """What is done to the state."""
+    force: ForceConfig = Field(default_factory=ForceConfig, validate_default=True)
+    """What is done to the predicted noise."""
+    env: EnvironmentConfig = EnvironmentConfig()
+    """Where it runs."""
 
     @model_validator(mode="before")
     @classmethod
@@ -56,63 +79,24 @@ class InferenceConfig(BlockConfig):
         given = [key for key in _STEPS if isinstance(data, Mapping) and key in data]
         if not given:
             return data
-        if "sampler" in data or len(given) > 1:
+        sampler = data.get("sampler", {})
+        if isinstance(sampler, Sampler):
+            sampler = sampler.model_dump(exclude_unset=True)
+        if len(given) > 1 or not isinstance(sampler, Mapping) or "steps" in sampler:
             raise ValueError(f"{given[0]}: give this or sampler.steps, not both")
         rest = {key: value for key, value in data.items() if key not in _STEPS}
-        return {**rest, "sampler": {"steps": data[given[0]]}}
+        return {**rest, "sampler": {**sampler, "steps": data[given[0]]}}
+
+    @model_validator(mode="after")
+    def _one_checkpoint(self) -> "InferenceConfig":
+        if self.checkpoint_path is not None and self.model_path is not None:
+            raise ValueError("model_path: give this or checkpoint_path, not both")
+        return self
 
     @property
     def num_inference_steps(self) -> int:
         """`sampler.steps`."""
         return self.sampler.steps
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Raises PermanentError `InvalidParams` naming each wrong field."""
-        try:
-            return cls.model_validate(dict(values))
-        except ValidationError as error:
-            raise invalid_params(f"infer: {describe(error)}") from error
-
-    @classmethod
-    def from_yaml(cls, text: str) -> Self:
-        """Of YAML, and so of JSON too. Raises PermanentError `InvalidParams`."""
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise invalid_params(f"infer: not YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(values, dict):
-            raise invalid_params("infer: a mapping of parameters is needed")
-        return cls.from_dict(values)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Raises PermanentError `InvalidParams`."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise invalid_params(f"infer: not JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise invalid_params("infer: an object of parameters is needed")
-        return cls.from_dict(values)
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> Self:
-        """A YAML or JSON file. Raises PermanentError `InvalidParams`."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise invalid_params(f"infer: cannot read {path}: {error}") from error
-        return cls.from_yaml(text)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values under snake_case keys, which `from_dict` takes back; a function is named by where it stands."""
-        values: dict[str, Any] = self.model_dump(mode="json", by_alias=False, fallback=_named)
-        return values
-
-    def to_yaml(self) -> str:
-        """What `from_yaml` takes back."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
 
 def drawn_seed() -> int:
@@ -133,12 +117,3 @@ def with_seed(config: InferenceConfig, world_size: int = 1) -> InferenceConfig:
             "give the same seed to all"
         )
     return config.model_copy(update={"seed": drawn_seed()})
-
-
-def _named(value: Any) -> Any:
-    """A function as `file:name`, as far as it has one."""
-    if callable(value):
-        named = value if hasattr(value, "__qualname__") else type(value)
-        code = getattr(named, "__code__", None)
-        return f"{code.co_filename if code else named.__module__}:{named.__qualname__}"
-    raise TypeError(f"{type(value).__name__} is no plain value")

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffrun_contracts.params.infer import InferenceConfig
+from diffrun_worker.device import require_device
 from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.inference.classes import CheckpointInfo
 from diffrun_worker.inference.composition import Composition
@@ -55,6 +56,8 @@ class Generation:
         """The training timestep of each step, descending."""
         self.composition = Composition.of(config, ckpt_info, len(self.timesteps), user_code or UserCode())
         self._model = as_model(model, ckpt_info)
+        device = str(self._model.device)
+        require_device(config.env.device, device, "load it there: load_unet(checkpoint, device=…)")
         self._forward = Forward(self._model.unet, self._model.dtype, self._model.device)
 
     @torch.no_grad()  # and not inference_mode: a force of the user's may want gradients of what it gets

@@ -10,7 +10,7 @@ shard that it belongs to, which would be later than the last.)
 import ctypes
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,32 +102,40 @@ def merge(parts: Iterable[Part]) -> Merged:
         raise invalid_params("parts: no shard has written a part yet")
     ordered = [newest[shard] for shard in sorted(newest)]
     _check_alike(ordered)
-    first = ordered[0]
-    complete = len(ordered) == first.shards
-    samples = sorted((sample for part in ordered for sample in part.samples), key=lambda sample: sample.index)
-    metadata: dict[str, Any] = {
+    return Merged(metadata=_metadata(ordered), index=_index(ordered), complete=len(ordered) == ordered[0].shards)
+
+
+def _metadata(parts: Sequence[Part]) -> dict[str, Any]:
+    """What was run where; without an end as long as a shard is missing."""
+    first, complete = parts[0], len(parts) == parts[0].shards
+    return {
         "run_id": first.run_id,
-        "timestamp_start": _stamp(min(part.timestamp_start for part in ordered)),
-        "timestamp_end": _stamp(max(part.timestamp_end for part in ordered)) if complete else None,
+        "timestamp_start": _stamp(min(part.timestamp_start for part in parts)),
+        "timestamp_end": _stamp(max(part.timestamp_end for part in parts)) if complete else None,
         "config": first.config,
         "checkpoint": first.checkpoint,
         "environment": first.environment,
         "scheduler": first.scheduler,
         "shards": {
             "count": first.shards,
-            "done": [part.shard for part in ordered],
-            "environments": {str(part.shard): part.environment for part in ordered},
+            "done": [part.shard for part in parts],
+            "environments": {str(part.shard): part.environment for part in parts},
         },
-        "samples": {"done": len(samples), "total": first.total},
+        "samples": {"done": sum(len(part.samples) for part in parts), "total": first.total},
     }
-    index = {
+
+
+def _index(parts: Sequence[Part]) -> dict[str, Any]:
+    """What there is of each sample, by number."""
+    first = parts[0]
+    samples = sorted((sample for part in parts for sample in part.samples), key=lambda sample: sample.index)
+    return {
         "run_id": first.run_id,
         "character": first.character,
         "total": first.total,
-        "complete": complete,
+        "complete": len(parts) == first.shards,
         "samples": [sample.model_dump(mode="json", exclude_none=True) for sample in samples],
     }
-    return Merged(metadata=metadata, index=index, complete=complete)
 
 
 def publish(folder: Path, part: Part) -> Merged:
@@ -146,11 +154,6 @@ def publish(folder: Path, part: Part) -> Merged:
         workspace.write(INDEX, _json(merged.index))
         seen = found
     return merged
-
-
-def merge_folder(folder: Path, run_id: str) -> Merged:
-    """The documents of all parts of a run in a folder, without writing them."""
-    return merge(_of_run(_part_files(folder), run_id))
 
 
 def flush(folder: Path) -> None:

@@ -7,7 +7,8 @@
         frames/v000_f0000.png              the state after step 0, 1, …
         deltas/v000_d0001.npy              frame 1 minus frame 0, …
         latents/v000_t0999.npy             the state after the step at timestep 999, …
-        metrics/…                          CSV, JSON and the charts
+        metrics/steps.csv  videos.csv      all shards' rows, as metrics.json and the charts made by the last
+        metrics/0003_steps.csv  …          what one shard has measured
 
 Numbers are as wide as the largest of the run needs, and at least as wide as above, so that names sort as numbers
 do and all shards of a run agree. A letter's case is kept (`A` and `a` are two folders); where the file system

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from diffrun_contracts.params.infer import InferenceConfig
-from diffrun_worker.errors import invalid_params
 from diffrun_worker.inference.aggregates import Aggregate
 from diffrun_worker.inference.capture import Capture, OnVideos
 from diffrun_worker.inference.environment import describe_environment
 from diffrun_worker.inference.loop import Generation
+from diffrun_worker.inference.merging import merge_metrics, merge_tables
 from diffrun_worker.inference.metadata import Merged, Part, SampleRecord, Series, publish
-from diffrun_worker.inference.output import METRICS, Names, claim_folder, metrics_name
+from diffrun_worker.inference.output import METRICS, Names, claim_folder
 from diffrun_worker.inference.result import FrameData
+from diffrun_worker.inference.serialization import plain
 from diffrun_worker.inference.tensors import LATENT_SUFFIX
 from diffrun_worker.inference.tracker import METRICS_JSON, OnSample, Publish, Tracker
 from diffrun_worker.workspace import Workspace
@@ -73,24 +73,26 @@ class Recorder:
         """
         self.folder = claim_folder(output, config.character)
         """The class's folder."""
+        self.names = _names(config, generation)
+        """The names of all files, relative to `folder`."""
         self._generation = generation
         self._config = config
         self._device = device
         self._of_run = of_run
         self._clock = clock
         self._started = clock()
-        info, capture, timesteps = generation.ckpt_info, config.capture, generation.timesteps
-        suffix = LATENT_SUFFIX[capture.latent_format]
-        self.names = Names(config.total, len(timesteps), info.num_train_timesteps, capture.frame_format, suffix)
-        """The names of all files, relative to `folder`."""
-        # Two shards encode in folders of their own; one that is tried again empties the one that was left.
-        scratch = f".encoding-{of_run.shard}"
         self._capture = Capture(
-            self.folder, self.names, capture, config.video, info.shape, scratch=scratch, on_videos=on_videos
+            self.folder,
+            self.names,
+            config.capture,
+            config.video,
+            generation.ckpt_info.shape,
+            scratch=f".encoding-{of_run.shard}",  # a shard's own; one that is tried again empties what was left
+            on_videos=on_videos,
         )
         self._tracker = Tracker(
             self.folder,
-            timesteps,
+            generation.timesteps,
             generation.schedule.alphas_cumprod,
             shard=of_run.shard,
             shards=of_run.shards,
@@ -128,6 +130,7 @@ class Recorder:
         if not merged.complete:
             return Finished(self.folder, merged, {})
         whole = merge_metrics(self.folder, self._of_run.shards)
+        merge_tables(self.folder, self._of_run.shards)
         workspace = Workspace(str(self.folder))
         workspace.write(f"{METRICS}/{METRICS_JSON}", json.dumps(whole.to_dict(), separators=(",", ":")).encode())
         from diffrun_worker.inference.plots import render_all  # matplotlib takes a second to import
@@ -149,10 +152,10 @@ class Recorder:
             character=config.character,
             timestamp_start=self._started,
             timestamp_end=self._clock(),
-            config={**config.model_dump(mode="json", fallback=repr), "seed": self._generation.seed},
+            config={**plain(config), "seed": self._generation.seed},
             checkpoint=info.describe(),
             environment=describe_environment(self._device),
-            scheduler={**_plain(info.scheduler_config), **sampler},
+            scheduler={**self._generation.schedule.described, **sampler},
             samples=tuple(self._sample(index, times[index]) for index in sorted(times)),
         )
 
@@ -178,28 +181,11 @@ class Recorder:
         return f"“{config.character}” · {how} · {sampler} · {whole.count} samples"
 
 
-def merge_metrics(folder: Path, shards: int) -> Aggregate:
-    """All shards' metrics in one. Raises PermanentError `InvalidParams` naming a file that is missing or damaged."""
-    whole: Aggregate | None = None
-    for shard in range(shards):
-        name = metrics_name(shard, shards, METRICS_JSON)
-        try:
-            one = Aggregate.from_dict(json.loads((folder / name).read_bytes()))
-            if whole is None:
-                whole = one
-            else:
-                whole.update(one)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise invalid_params(f"{name} does not hold shard {shard}'s metrics ({error}); run it again") from error
-    if whole is None:
-        raise ValueError("a run has at least one shard")
-    return whole
+def _names(config: InferenceConfig, generation: Generation) -> Names:
+    capture, suffix = config.capture, LATENT_SUFFIX[config.capture.latent_format]
+    timesteps, trained = len(generation.timesteps), generation.ckpt_info.num_train_timesteps
+    return Names(config.total, timesteps, trained, capture.frame_format, suffix)
 
 
 def _series(kept: bool, count: int, first: str, last: str) -> Series | None:
     return Series(count=count, first=first, last=last) if kept and count > 0 else None
-
-
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A scheduler's configuration without diffusers' own remarks."""
-    return {key: value for key, value in config.items() if not key.startswith("_")}

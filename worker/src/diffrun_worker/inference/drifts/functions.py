@@ -26,6 +26,9 @@ DEFAULT_TIMESTEPS = 1000
 
 _EPSILON = 1e-8
 
+_NOT_PARAMETERS = frozenset({"enabled", "function_name", "functionName", "params"})
+"""Of a DriftConfig: what says which drift there is, and where its further parameters stand."""
+
 DriftFunction = Callable[..., Tensor]
 """Called by keyword with
 
@@ -113,7 +116,13 @@ def drift_user_custom(**arguments: Any) -> Tensor:
 
 def _params(model: type[D], name: str, drift_cfg: Mapping[str, Any], arguments: Mapping[str, Any]) -> D:
     given = arguments.get("params")
-    return given if isinstance(given, model) else parse(model, drift_cfg, name)
+    return given if isinstance(given, model) else parse(model, _own(drift_cfg), name)
+
+
+def _own(drift_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """A drift's parameters out of its configuration, which may be a whole DriftConfig as a dict."""
+    further = drift_cfg.get("params") or {}
+    return {key: value for key, value in drift_cfg.items() if key not in _NOT_PARAMETERS} | dict(further)
 
 
 def _share(t: int, arguments: Mapping[str, Any]) -> float:

@@ -60,7 +60,7 @@ def class_force(name: str, model: type[forces.ForceParams]) -> ForceFunction:
         state: dict[str, Any],  # noqa: ARG001
         **kwargs: Any,
     ) -> Tensor:
-        params = kwargs.get("params") or parse(_model, _own(force_cfg), name)
+        params = kwargs.get("params") or _by_hand(_model, force_cfg, name, ckpt_info)
         predict = kwargs.get("predict") or predictor(model, x_t, t, ckpt_info)
         total = torch.zeros_like(model_output)
         for target, weight in params.weights(Moment(t, t_index, total_steps), ckpt_info.classes):
@@ -100,8 +100,14 @@ def force_user_custom(**arguments: Any) -> Tensor:
     return contribution
 
 
-def _own(force_cfg: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in force_cfg.items() if key != "name"}
+def _by_hand(
+    model: type[forces.ForceParams], force_cfg: Mapping[str, Any], name: str, ckpt_info: CheckpointInfo
+) -> forces.ForceParams:
+    """The parameters of a force that is called outside the loop, where nobody has checked them yet."""
+    params = parse(model, {key: value for key, value in force_cfg.items() if key != "name"}, name)
+    for parameter, class_name in params.named_classes():
+        ckpt_info.class_index(class_name, f"{name}: {parameter}")
+    return params
 
 
 _CLASS_FORCES: dict[str, type[forces.ForceParams]] = {
