@@ -32,13 +32,19 @@ def letters(name: str, **fields: object) -> Manifest:
     return {"name": name, "dependsOn": ["train"], "infer": infer, **ONE_CORE, **fields}
 
 
+def recorded(name: str) -> Manifest:
+    """Two samples of which everything is kept that is kept by default."""
+    block = letters(name)
+    block["infer"] = {key: value for key, value in block["infer"].items() if key != "capture"} | {"total": 2}
+    return block
+
+
 @pytest.fixture(scope="module")
 def finished(release: Release, tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Path]:
-    """A model trained with classes, then the same samples by one pod and by two; the run, and its files."""
+    """A model trained with classes, then the same samples by one pod and by two, two of them whole; the files."""
     runs = Runs(release.kubectl)
-    name = runs.start(
-        run("letters", training("train", conditional=True), letters("one"), letters("two", shards=2), seed=5)
-    )
+    blocks = (training("train", conditional=True), letters("one"), letters("two", shards=2), recorded("recorded"))
+    name = runs.start(run("letters", *blocks, seed=5))
     ended = runs.finished(name, timeout=600)
     assert set(states(ended).values()) == {"Succeeded"}, condition(ended, "Succeeded")
     into = tmp_path_factory.mktemp("workspace")
@@ -66,6 +72,14 @@ def test_the_run_says_what_was_drawn_and_from_which_model(finished: tuple[Manife
     outputs = ledger(ended)["two"]["outputs"]
     assert outputs["model_path"] == ledger(ended)["train"]["outputs"]["model_path"]
     assert (outputs["character"], outputs["samples"], outputs["seed"]) == ("3", TOTAL, 5)
+
+
+def test_videos_and_the_dashboard_of_the_metrics_are_shown_by_default(finished: tuple[Manifest, Path]) -> None:
+    _, folder = finished
+    videos = artifacts(folder, "recorded", "denoising_video")
+    assert {video["tags"]["sample_index"] for video in videos} == {"0", "1"}
+    assert {video["contentType"] for video in videos} == {"video/mp4"}
+    assert len(artifacts(folder, "recorded", "inference_dashboard")) == 1
 
 
 def test_a_class_that_the_model_does_not_know_is_refused_with_those_that_it_knows(
