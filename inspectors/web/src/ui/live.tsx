@@ -44,7 +44,7 @@ export function Live({ connection, lag }: { connection: Connection; lag?: number
         <span class="live state-wait">
           <Icon name="reset" />
           <span role="status">reconnecting</span>
-          <span>since {age((now.value - state.since) / 1000)} ·</span>
+          <span>since {age((now.value - state.since) / 1000)}</span>
           <span class="next-try">{countdown(state.nextTry, now.value)}</span>
           <button type="button" class="button quiet small" onClick={() => connection.retryNow()}>
             try now
