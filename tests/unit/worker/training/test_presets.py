@@ -43,6 +43,8 @@ def test_cifar10_e1_is_ten_thousand_steps_of_four_images_with_ddpm_grids_of_64()
     assert config.data.cifar10 is not None
     assert held(config.diffusion, **LINEAR, min_snr_gamma=None)
     assert (config.batch_size, config.length, config.seed) == (4, Cadence(steps=10_000), 1077)
+    assert held(config.optimizer, learning_rate=2e-4, schedule=LearningRateSchedule.CONSTANT, warmup_steps=500)
+    assert held(config.ema, decay=0.9999, warmup=True)
     assert held(config.grid, every=Cadence(steps=1000), samples=64, seed=0)
     assert held(config.grid.sampler, name=SamplerName.DDPM, steps=50)
 
@@ -54,7 +56,10 @@ def test_cifar10_64_is_batches_of_64_with_plain_cosine_annealing() -> None:
     assert config.data.image_size == 64
     assert held(config.diffusion, **LINEAR, min_snr_gamma=None)
     assert config.batch_size == 64
-    assert held(config.optimizer, schedule=LearningRateSchedule.COSINE, warmup_steps=0, max_grad_norm=1.0)
+    assert held(config.optimizer, learning_rate=2e-4, schedule=LearningRateSchedule.COSINE, warmup_steps=0)
+    assert config.optimizer.max_grad_norm == 1.0
+    assert held(config.ema, decay=0.9999, warmup=False)
+    assert config.length == Cadence(epochs=100)
     assert held(config.grid.sampler, name=SamplerName.DDIM, steps=50, eta=0.0)
 
 

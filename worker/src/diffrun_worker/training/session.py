@@ -61,7 +61,6 @@ def train(config: TrainConfig, ctx: BlockContext, world: World, device: torch.de
     images = _load(config, ctx, world)
     network = build_network(config, images, device)
     optimizer = build_optimizer(network, config.optimizer)
-    diffusion = _diffusion(config)
     batches = Batches(images, config.batch_size, config.seed, device, rank=world.rank, world=world.size)
     folder = ctx.workspace.path(f"{ctx.directory}/checkpoints")
     states = CheckpointFolder(folder, config.checkpoint.keep)
@@ -71,16 +70,8 @@ def train(config: TrainConfig, ctx: BlockContext, world: World, device: torch.de
     _require_left(config, span)
     if world.leads:
         ctx.progress(first, span.total)  # of the training, no longer of the data
-    readback = Readback(device)
-    draws = Draws(
-        config.seed, config.batch_size, images.shape, config.diffusion.timesteps, device,
-        sampling=config.diffusion.timestep_sampling, part=Slice(world.rank, world.size),
-    )  # fmt: skip
-    forward = world.parallel(network.unet)
-    step = TrainStep(
-        config, network, optimizer, diffusion, batches, draws, readback, span.total,
-        forward=torch.compile(forward) if config.compile else forward, world=world,
-    )  # fmt: skip
+    diffusion, readback = _diffusion(config), Readback(device)
+    step = _step(config, network, optimizer, diffusion, batches, readback, span.total, world)
     report = Report(config, span.total, ctx if world.leads else None)
     scheduler_config = _scheduler_config(diffusion, network)
     with ExitStack() as stack:
@@ -95,6 +86,28 @@ def train(config: TrainConfig, ctx: BlockContext, world: World, device: torch.de
         save_model(folder / MODEL, network.average, scheduler_config, network.classes)
     model_path = world.tell("model_path", ctx.workspace.relative(folder / MODEL) if world.leads else None)
     return Trained(model_path, span.total, span.epoch(span.total), report.final_loss, network.parameters, images)
+
+
+def _step(
+    config: TrainConfig,
+    network: Network,
+    optimizer: torch.optim.AdamW,
+    diffusion: GaussianDiffusion,
+    batches: Batches,
+    readback: Readback,
+    total: int,
+    world: World,
+) -> TrainStep:
+    """The steps of this worker, through the network's compiled and data-parallel form where one is wanted."""
+    draws = Draws(
+        config.seed, config.batch_size, batches.images.shape, config.diffusion.timesteps, network.device,
+        sampling=config.diffusion.timestep_sampling, part=Slice(world.rank, world.size),
+    )  # fmt: skip
+    forward = world.parallel(network.unet)
+    return TrainStep(
+        config, network, optimizer, diffusion, batches, draws, readback, total,
+        forward=torch.compile(forward) if config.compile else forward, world=world,
+    )  # fmt: skip
 
 
 def _load(config: TrainConfig, ctx: BlockContext, world: World) -> Images:
