@@ -1,14 +1,15 @@
-"""A proxy before the API server that kills the operator at a chosen one of its writes.
+"""Proxies before the API server: one kills the operator at a chosen one of its writes, one refuses it chosen requests.
 
-It listens on loopback in plain HTTP, forwards everything with the operator's own token, streams watches
-through, and counts what is not a GET. Killing after the forwarding and before the answer is the hard case:
-the write has happened, and nobody has been told.
+They listen on loopback in plain HTTP, forward everything with the operator's own token and stream watches through.
 """
 
 import asyncio
+import json
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Self
@@ -19,36 +20,27 @@ from aiohttp import web
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host", "te"}
 
 
-class Moment(Enum):
-    """When the operator dies, as seen from the write that it dies at."""
+class ApiProxy:
+    """Forwards to `server`. What is done beside that is a subclass' to say, in `handle`."""
 
-    BEFORE = "the write never happens"
-    AFTER = "the write has happened, the answer is lost"
-
-
-class KillingProxy:
-    """Forwards to `server`; at every `nth` write since the last death it calls `kill`."""
-
-    def __init__(self, server: str, kill: Callable[[], None], nth: int, moment: Moment) -> None:
-        self.server, self.kill, self.nth, self.moment = server, kill, nth, moment
-        self.writes = 0
-        self.deaths = 0
+    def __init__(self, server: str) -> None:
+        self.server = server
         self.url = ""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._start(), self.loop).result(10)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        asyncio.run_coroutine_threadsafe(self._stop(), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
-        self._loop.close()
+        self.loop.close()
 
     async def _start(self) -> None:
         trust = ssl.create_default_context()
@@ -59,7 +51,7 @@ class KillingProxy:
             auto_decompress=False,
         )
         app = web.Application(client_max_size=2**22)
-        app.router.add_route("*", "/{path:.*}", self._forward)
+        app.router.add_route("*", "/{path:.*}", self.handle)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -71,23 +63,23 @@ class KillingProxy:
         await self._client.close()
         await self._runner.cleanup()
 
-    async def _forward(self, request: web.Request) -> web.StreamResponse:
-        fatal = request.method != "GET" and self._is_fatal()
-        if fatal and self.moment is Moment.BEFORE:
-            self._die()
-            raise web.HTTPServiceUnavailable
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One request of the operator."""
+        async with self.forwarded(request) as answer:
+            return await self.pass_on(request, answer)
+
+    @asynccontextmanager
+    async def forwarded(self, request: web.Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The API server's answer; the request has happened by then."""
         headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP_BY_HOP}
         body = await request.read()
         async with self._client.request(
             request.method, self.server + request.raw_path, headers=headers, data=body or None
         ) as answer:
-            if fatal:
-                await answer.read()
-                self._die()
-                raise web.HTTPServiceUnavailable
-            return await self._answer(request, answer)
+            yield answer
 
-    async def _answer(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    async def pass_on(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        """Gives the answer to the operator, as it comes."""
         kept = {key: value for key, value in answer.headers.items() if key.lower() not in HOP_BY_HOP}
         encoding = answer.headers.get("Content-Encoding")
         response = web.StreamResponse(
@@ -98,6 +90,40 @@ class KillingProxy:
             await response.write(chunk)
         await response.write_eof()
         return response
+
+
+class Moment(Enum):
+    """When the operator dies, as seen from the write that it dies at."""
+
+    BEFORE = "the write never happens"
+    AFTER = "the write has happened, the answer is lost"
+
+
+class KillingProxy(ApiProxy):
+    """At every `nth` write since the last death it calls `kill`; what is not a GET is a write.
+
+    Killing after the forwarding and before the answer is the hard case: the write has happened, and nobody has
+    been told.
+    """
+
+    def __init__(self, server: str, kill: Callable[[], None], nth: int, moment: Moment) -> None:
+        super().__init__(server)
+        self.kill, self.nth, self.moment = kill, nth, moment
+        self.writes = 0
+        self.deaths = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Forwards, or kills before or after it."""
+        fatal = request.method != "GET" and self._is_fatal()
+        if fatal and self.moment is Moment.BEFORE:
+            self._die()
+            raise web.HTTPServiceUnavailable
+        async with self.forwarded(request) as answer:
+            if fatal:
+                await answer.read()
+                self._die()
+                raise web.HTTPServiceUnavailable
+            return await self.pass_on(request, answer)
 
     def _is_fatal(self) -> bool:
         self.writes += 1
@@ -110,3 +136,60 @@ class KillingProxy:
     def reset(self) -> None:
         """Begins to count anew, for the operator's next life."""
         self.writes = 0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One request that is refused once: 429 asks for a second's patience, 410 says that a watch is too far behind."""
+
+    verb: str
+    """list, watch or create."""
+    plural: str
+    code: int
+
+    def concerns(self, request: web.Request) -> bool:
+        """Whether it is such a request."""
+        verb = "create" if request.method == "POST" else "watch" if "watch" in request.query else "list"
+        return verb == self.verb and request.path.endswith(f"/{self.plural}")
+
+    def answer(self) -> web.Response:
+        """As the API server says it: 410 as the first event of a watch, the rest as a status of its own."""
+        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self.code, "message": "not now"}
+        if self.code == 410:
+            event = {"type": "ERROR", "object": {**status, "reason": "Expired", "message": "too old resource version"}}
+            return web.Response(text=json.dumps(event) + "\n", content_type="application/json")
+        body = {**status, "details": {"retryAfterSeconds": 1}}
+        return web.json_response(body, status=self.code, headers={"Retry-After": "1"})
+
+
+class RefusingProxy(ApiProxy):
+    """Refuses each of `due` once."""
+
+    def __init__(self, server: str, *due: Refusal) -> None:
+        super().__init__(server)
+        self.due = list(due)
+        self._watches: set[asyncio.Transport] = set()
+
+    def refuse(self, *more: Refusal) -> None:
+        """Further refusals. The watches under way are cut, so that they begin again."""
+        self.loop.call_soon_threadsafe(self._refuse, more)
+
+    def _refuse(self, more: tuple[Refusal, ...]) -> None:
+        self.due += more
+        for watch in self._watches:
+            watch.close()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Forwards, or refuses."""
+        refusal = next((each for each in self.due if each.concerns(request)), None)
+        if refusal is not None:
+            self.due.remove(refusal)
+            return refusal.answer()
+        transport = request.transport
+        if "watch" not in request.query or transport is None:
+            return await super().handle(request)
+        self._watches.add(transport)
+        try:
+            return await super().handle(request)
+        finally:
+            self._watches.discard(transport)

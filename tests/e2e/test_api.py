@@ -4,10 +4,11 @@ import copy
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from admission_support import NOW, Result, ensure_crd, manifest
+from admission_support import NOW, ROOT, Result, ensure_crd, manifest
 
 from diffrun_devcluster.kubectl import Kubectl
 
@@ -159,6 +160,16 @@ def test_a_bad_run_is_refused_with_the_field_and_the_reason(api: Kubectl, case: 
     assert done.returncode != 0
     for word in words:
         assert word in done.stderr
+
+
+SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_every_sample_is_taken_as_it_is(api: Kubectl, path: Path) -> None:
+    done = api.try_run("apply", "--dry-run=server", "--validate=strict", "--filename", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "created (server dry run)" in done.stdout
 
 
 def test_a_run_as_large_as_the_schema_allows_is_taken(api: Kubectl) -> None:

@@ -3,20 +3,21 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from apiproxy import KillingProxy, Moment
+from apiproxy import ApiProxy, KillingProxy, Moment, Refusal, RefusingProxy
 from runs import block, quick, run
 from scenario import Runs, ledger, states
 
 from diffrun_contracts import names
-from diffrun_devcluster.kubectl import Kubectl, condition
+from diffrun_devcluster.kubectl import Kubectl, condition, eventually
 from diffrun_devcluster.release import Release
 
 
@@ -65,8 +66,20 @@ class LocalOperator:
     def _environment(self, config: Path) -> dict[str, str]:
         container = self._deployment()["template"]["spec"]["containers"][0]  # type: ignore[index]
         literal = {each["name"]: each["value"] for each in container["env"] if "value" in each}  # type: ignore[index]
-        ports = {"DIFFRUN_LIVENESS_PORT": "0", "DIFFRUN_METRICS_PORT": "0"}
-        return {**os.environ, **literal, **ports, "KUBECONFIG": str(config)}
+        health, metrics = free_ports(2)
+        own = {
+            "DIFFRUN_SERVE__HOST": "127.0.0.1",
+            "DIFFRUN_SERVE__HEALTH_PORT": str(health),
+            "DIFFRUN_SERVE__METRICS_PORT": str(metrics),
+        }
+        return {**os.environ, **literal, **own, "KUBECONFIG": str(config)}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on."""
+    with ExitStack() as held:
+        taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in taken]
 
 
 @pytest.fixture
@@ -81,17 +94,22 @@ def local_operator(release: Release, tmp_path: Path) -> Iterator[LocalOperator]:
     release.start_operator()
 
 
+@pytest.fixture(scope="module")
+def server(cluster: Kubectl) -> str:
+    """The API server's URL, as seen from this machine."""
+    return cluster.run("config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}")
+
+
 @pytest.mark.parametrize(
     ("nth", "moment"), [(1, Moment.AFTER), (2, Moment.BEFORE), (2, Moment.AFTER), (3, Moment.AFTER)]
 )
 def test_an_operator_killed_at_every_nth_write_ends_the_run_as_an_unharmed_one_does(
-    runs: Runs, cluster: Kubectl, local_operator: LocalOperator, approver: str, nth: int, moment: Moment
+    runs: Runs, server: str, local_operator: LocalOperator, approver: str, nth: int, moment: Moment
 ) -> None:
     name = runs.start(run(f"killed-{moment.name.lower()}-{nth}", quick("preview", gate={}), quick("full")))
-    server = cluster.run("config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}")
     decided = False
     with KillingProxy(server, local_operator.kill, nth, moment) as proxy:
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 480
         while condition(seen := runs.get(name), "Finished").get("status") != "True":
             assert time.monotonic() < deadline, f"{seen['status']}\n{local_operator.log.read_text()[-4000:]}"
             if local_operator.dead():
@@ -107,18 +125,46 @@ def test_an_operator_killed_at_every_nth_write_ends_the_run_as_an_unharmed_one_d
     assert len(runs.jobs(name)) == 2
 
 
-def test_two_operators_at_once_start_no_job_twice(runs: Runs, cluster: Kubectl, local_operator: LocalOperator) -> None:
+NOWHERE = {"nodeSelector": {"no-such-label": "x"}}
+"""Of a block whose pods no node takes: its Job costs next to nothing."""
+
+
+def test_two_operators_at_once_start_no_job_twice(runs: Runs, server: str, local_operator: LocalOperator) -> None:
     local_operator.release.start_operator()
-    server = cluster.run("config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}")
-    with KillingProxy(server, local_operator.kill, nth=-1, moment=Moment.AFTER) as proxy:
+    with ApiProxy(server) as proxy:
         local_operator.start(proxy.url)
+        many = [runs.start(run(f"twice-nowhere-{n}", quick("one", **NOWHERE), quick("two"))) for n in range(30)]
         made = [runs.start(run(f"twice-{n}", quick("one"), quick("two"))) for n in range(3)]
+        for name in many:
+            waiting = runs.until_block(name, "one", "Pending", reason="Unschedulable")
+            assert [line["attempt"] for line in ledger(waiting).values()] == [1, 0]
+            assert len(runs.jobs(name)) == 1
         for name in made:
             ended = runs.finished(name)
             assert condition(ended, "Succeeded")["status"] == "True"
             assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
             assert len(runs.jobs(name)) == 2
         assert not local_operator.dead()
+
+
+def test_an_operator_that_is_refused_lists_watches_and_writes_carries_on(
+    runs: Runs, server: str, local_operator: LocalOperator, approver: str
+) -> None:
+    watched = (names.PLURAL, "jobs", "pods")
+    with RefusingProxy(server, Refusal("list", names.PLURAL, 429), Refusal("watch", "jobs", 429)) as proxy:
+        local_operator.start(proxy.url)
+        name = runs.start(run("refused", quick("preview", gate={}), quick("full")))
+        runs.until_condition(name, "GatePending")
+        assert proxy.due == []
+        proxy.refuse(*(Refusal("watch", plural, 410) for plural in watched), Refusal("create", "jobs", 429))
+        eventually(lambda: [each.verb for each in proxy.due] == ["create"], 60, "every watch has begun again")
+        runs.decide(name, "preview", "Approved", approver)
+        ended = runs.finished(name)
+        assert proxy.due == []
+        assert not local_operator.dead(), local_operator.log.read_text()[-4000:]
+    assert states(ended) == {"preview": "Succeeded", "full": "Succeeded"}
+    assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
+    assert len(runs.jobs(name)) == 2
 
 
 @contextmanager
