@@ -29,11 +29,6 @@ TRAINED = Path(__file__).parents[3] / "examples" / "digits" / "checkpoint"
 TWO_STEPS = {"steps": 2}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def ctx(tmp_path: Path) -> RecordingContext:
     shutil.copytree(TRAINED, tmp_path / "models" / "digits")

@@ -18,12 +18,6 @@ from diffrun_worker.models.store import save_model
 from diffrun_worker.workspace import Workspace
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Small networks are slower on many threads, and other tests run beside these."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(str(tmp_path))

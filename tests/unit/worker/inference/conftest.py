@@ -70,12 +70,6 @@ def stub() -> StubUNet:
     return StubUNet()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Small networks are slower on many threads, and other tests run beside these."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def stub_ckpt() -> CheckpointInfo:
     return CheckpointInfo(Path("stub"), CLASSES, NULL, (1, 4, 4), {**LINEAR, "clip_sample": False})

@@ -8,12 +8,6 @@ from diffrun_contracts.params.train import ModelName
 from diffrun_worker.models import ARCHITECTURES
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Small networks are slower on many threads, and other tests run beside these."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(params=list(ARCHITECTURES), ids=str)
 def small(request: pytest.FixtureRequest) -> nn.Module:
     """An architecture with its own blocks but two narrow levels, for 32×32 grey images."""

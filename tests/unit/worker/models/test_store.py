@@ -39,6 +39,9 @@ def same_weights(one: Any, other: Any) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+pytestmark = pytest.mark.usefixtures("checked_once")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "checkpoints" / "model"

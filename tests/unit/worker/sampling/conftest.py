@@ -37,12 +37,6 @@ TINY = {
 MakeCheckpoint = Callable[..., Path]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Small networks are slower on many threads, and other tests run beside these."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def trained() -> Path:
     return TRAINED

@@ -29,10 +29,10 @@ def run(model: Model, sampler: Sampler, seeds: list[int] = SEEDS) -> torch.Tenso
 @pytest.mark.parametrize("eta", [0.0, 0.7])
 def test_the_loop_draws_what_diffusers_pipeline_draws(trained: Path, dtype: DType, eta: float) -> None:
     model = load_model(trained, dtype=dtype)
-    ours = run(model, Sampler(steps=10, eta=eta))
+    ours = run(model, Sampler(steps=6, eta=eta))
     pipeline = DDIMPipeline(model.unet, DDIMScheduler.from_config(dict(model.scheduler_config)))
     pipeline.set_progress_bar_config(disable=True)
-    theirs = pipeline(len(SEEDS), generators_for(SEEDS), eta=eta, num_inference_steps=10, output_type="np").images
+    theirs = pipeline(len(SEEDS), generators_for(SEEDS), eta=eta, num_inference_steps=6, output_type="np").images
     assert ours.dtype == getattr(torch, dtype)
     ours = (ours / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE[dtype])
@@ -59,10 +59,11 @@ def test_every_sampler_takes_diffusers_own_steps(model: Model, name: SamplerName
 
 @pytest.mark.parametrize("name", SamplerName)
 def test_the_batch_size_never_changes_a_sample(model: Model, name: SamplerName) -> None:
-    sampler = Sampler(name=name, steps=8)
+    sampler = Sampler(name=name, steps=6)
     together = run(model, sampler)
-    alone = torch.cat([run(model, sampler, [seed]) for seed in SEEDS])
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-4)
+    for place in (0, 2):
+        alone = run(model, sampler, [SEEDS[place]])
+        torch.testing.assert_close(together[place : place + 1], alone, rtol=0, atol=1e-4)
 
 
 def test_the_noise_that_ddim_adds_is_each_samples_own(model: Model) -> None:

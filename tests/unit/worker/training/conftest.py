@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from diffrun_contracts.params import Train as TrainParams
 from diffrun_worker.block import Outputs
@@ -13,12 +12,17 @@ from diffrun_worker.blocks.train import Train
 from diffrun_worker.testing import RecordingContext
 
 UNET = {
-    "block_out_channels": [4, 8],
+    "block_out_channels": [8],
     "norm_num_groups": 4,
     "layers_per_block": 1,
+    "down_block_types": ["DownBlock2D"],
+    "up_block_types": ["UpBlock2D"],
+    "add_attention": False,
+}
+TWO_LEVELS = UNET | {
+    "block_out_channels": [4, 8],
     "down_block_types": ["DownBlock2D", "DownBlock2D"],
     "up_block_types": ["UpBlock2D", "UpBlock2D"],
-    "add_attention": False,
 }
 
 Parameters = Callable[..., TrainParams]
@@ -26,8 +30,8 @@ Fit = Callable[..., Outputs]
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+def quick(checked_once: None) -> None:
+    """The tiny networks are made again and again."""
 
 
 @pytest.fixture

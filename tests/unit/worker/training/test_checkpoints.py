@@ -28,10 +28,14 @@ class Killed(BaseException):
     """The process ends here; no handler of its own runs."""
 
 
+@pytest.fixture(scope="module")
+def network() -> Any:
+    return build_model(ModelName.UNET2D, config=UNET, channels=1, image_size=8)
+
+
 @pytest.fixture
-def snapshot() -> Callable[[int], Snapshot]:
+def snapshot(network: Any) -> Callable[[int], Snapshot]:
     """A state after so many steps, told from others by one tensor."""
-    network: Any = build_model(ModelName.UNET2D, config=UNET, channels=1, image_size=8)
 
     def make(step: int) -> Snapshot:
         architecture = {"class": "UNet2DModel", "config": {}, "classes": None}

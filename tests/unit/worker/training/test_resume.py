@@ -209,8 +209,8 @@ def test_resume_takes_a_state_or_what_holds_states(ctx: RecordingContext, fit: F
     ("changes", "message"),
     [
         (
-            {"model": {"name": "unet2d", "config": UNET | {"block_out_channels": [4, 4]}}},
-            r"block_out_channels \[4, 8\]",
+            {"model": {"name": "unet2d", "config": UNET | {"block_out_channels": [4]}}},
+            r"block_out_channels \[8\]",
         ),
         (
             {"model": {"name": "unet2d", "config": UNET, "conditional": True}},
