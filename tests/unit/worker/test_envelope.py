@@ -36,7 +36,7 @@ names_ = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_./-]{0,30}\Z")
 points = st.builds(Point, names_, values, st.integers(0, 10**9), labels)
 
 
-@given(st.lists(points, min_size=1, max_size=20))
+@given(st.lists(points, min_size=1, max_size=5))
 def test_a_metric_line_is_what_the_models_write(drawn: list[Point]) -> None:
     ((line, count),) = envelope().wrap_points(drawn)
     event = EVENT_ADAPTER.validate_json(line)

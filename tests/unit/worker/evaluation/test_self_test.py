@@ -11,12 +11,12 @@ from diffrun_worker.diffusion.process import GaussianDiffusion
 from diffrun_worker.errors import Stopped
 from diffrun_worker.evaluation import self_test
 from diffrun_worker.evaluation.self_test import Verdict, learns_to_denoise, steps_towards_clean
-from diffrun_worker.models import build_model
+from diffrun_worker.models import ARCHITECTURES
 
 DIFFUSION = GaussianDiffusion()
 
 
-def images(count: int = 2, channels: int = 3, side: int = 32) -> torch.Tensor:
+def images(count: int = 2, channels: int = 3, side: int = 16) -> torch.Tensor:
     """Smooth images: a bright half and a dark one, each at another angle."""
     axis = torch.linspace(-1, 1, side)
     angles = torch.arange(count * channels).reshape(count, channels, 1, 1).float()
@@ -24,31 +24,33 @@ def images(count: int = 2, channels: int = 3, side: int = 32) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def cifar32() -> nn.Module:
+def cifar() -> nn.Module:
+    """The network of CIFAR-10, for images of half its side."""
     torch.manual_seed(0)
-    return build_model(ModelName.UNET_CIFAR32)
+    unet: nn.Module = ARCHITECTURES[ModelName.UNET_CIFAR32](sample_size=16)
+    return unet
 
 
 def learn(unet: Any, **options: Any) -> Verdict:
     return learns_to_denoise(unet, DIFFUSION, images(), **{"seed": 0, "steps": 8, "learning_rate": 1e-3, **options})
 
 
-def test_the_model_path_learns_to_denoise(cifar32: nn.Module) -> None:
-    verdict = learn(cifar32)
+def test_the_model_path_learns_to_denoise(cifar: nn.Module) -> None:
+    verdict = learn(cifar)
     assert verdict.passed
     assert verdict.after < 0.8 * verdict.before
 
 
-def test_the_network_itself_is_left_as_it_was(cifar32: nn.Module) -> None:
-    before = {name: tensor.clone() for name, tensor in cifar32.state_dict().items()}
-    cifar32.requires_grad_(False)
-    learn(cifar32, steps=1)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in cifar32.state_dict().items())
-    assert not any(parameter.requires_grad for parameter in cifar32.parameters())
+def test_the_network_itself_is_left_as_it_was(cifar: nn.Module) -> None:
+    before = {name: tensor.clone() for name, tensor in cifar.state_dict().items()}
+    cifar.requires_grad_(False)
+    learn(cifar, steps=1)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in cifar.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in cifar.parameters())
 
 
 def test_a_loss_of_another_sign_than_the_forward_process_is_found_out(
-    cifar32: nn.Module, monkeypatch: pytest.MonkeyPatch
+    cifar: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = self_test.ddpm_loss
 
@@ -59,15 +61,15 @@ def test_a_loss_of_another_sign_than_the_forward_process_is_found_out(
         return right(negated, diffusion, clean, timesteps, noise, **options)
 
     monkeypatch.setattr(self_test, "ddpm_loss", wrong)
-    assert not learn(cifar32).passed
+    assert not learn(cifar).passed
 
 
-def test_learning_can_be_stopped_between_steps(cifar32: nn.Module) -> None:
+def test_learning_can_be_stopped_between_steps(cifar: nn.Module) -> None:
     def stop() -> None:
         raise Stopped
 
     with pytest.raises(Stopped):
-        learn(cifar32, check=stop)
+        learn(cifar, check=stop)
 
 
 @pytest.mark.parametrize("seed", range(3))
