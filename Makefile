@@ -40,9 +40,11 @@ test: setup $(WEB)/dist/index.html ## Everything: lint, unit tests, Redis, and t
 	$(call timed,end-to-end tests,$(BIN)/python -m pytest tests/e2e -n $(E2E_PROCESSES) --dist loadfile --durations=10)
 
 .PHONY: test-unit
+# Where bytecode is forbidden, as in many containers, every process would compile torch and diffusers anew: 10 s each.
+test-unit: export PYTHONDONTWRITEBYTECODE :=
 test-unit: $(STAMP) $(WEB)/node_modules/.stamp ## The unit tests: no cluster, root, GPU or network
-	$(BIN)/python -m pytest tests/unit -n auto
-	npm --prefix $(WEB) test --silent
+	$(BIN)/python -m pytest tests/unit -n auto --dist worksteal
+	npm --prefix $(WEB) test --silent -- --no-isolate
 
 .PHONY: test-browser
 test-browser: setup $(WEB)/dist/index.html tests/browser/node_modules/.stamp ## The pages in a real Chromium
