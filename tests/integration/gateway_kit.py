@@ -35,6 +35,7 @@ from diffrun_gateway.app import Application
 from diffrun_gateway.asgi import LimitedProtocol, Server
 from diffrun_gateway.services import Services
 from diffrun_gateway.settings import Settings
+from diffrun_gateway.telemetry import REGISTRY
 
 SECONDS = 15.0
 """How long anything is waited for."""
@@ -276,6 +277,11 @@ async def eventually(condition: Any, what: str = "the condition") -> None:
             return
         assert asyncio.get_running_loop().time() < deadline, f"{what} did not come true"
         await asyncio.sleep(0.02)
+
+
+def sample(name: str, **labels: str) -> float:
+    """A figure that the gateway gives Prometheus; 0 where it has not counted yet."""
+    return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 @asynccontextmanager

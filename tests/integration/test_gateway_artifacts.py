@@ -125,6 +125,7 @@ async def test_a_video_is_played_in_place_and_sought_in_by_ranges(workspace: Pat
         pytest.param("runs/{other}/secret.png", id="45 another run's file"),
         pytest.param("runs/{uid}/fifo.png", id="46 FIFO"),
         pytest.param("runs/{uid}/socket.png", id="46 socket"),
+        pytest.param("runs/{uid}/zero.png", id="46 a link to a device"),
         pytest.param("runs/{uid}", id="46 directory"),
         pytest.param("runs/{uid}/./link.png", id="a dot"),
         pytest.param("", id="nothing"),
@@ -139,6 +140,7 @@ async def test_a_path_that_leaves_the_run_gives_404_and_no_bytes(
         (workspace / "runs" / directory / "secret.png").write_bytes(SECRET)
     (own / "link.png").symlink_to(tmp_path / "secret.txt")
     (own / "linked").symlink_to(tmp_path)
+    (own / "zero.png").symlink_to("/dev/zero")
     os.mkfifo(own / "fifo.png")
     with socket.socket(socket.AF_UNIX) as endpoint:
         monkeypatch.chdir(own)  # a socket's path has at most 108 bytes
