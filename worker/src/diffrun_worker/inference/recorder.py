@@ -90,15 +90,7 @@ class Recorder:
             scratch=f".encoding-{of_run.shard}",  # a shard's own; one that is tried again empties what was left
             on_videos=on_videos,
         )
-        self._tracker = Tracker(
-            self.folder,
-            generation.timesteps,
-            generation.schedule.alphas_cumprod,
-            shard=of_run.shard,
-            shards=of_run.shards,
-            publish=publish_points,
-            on_sample=on_sample,
-        )
+        self._tracker = _tracker(self.folder, generation, of_run, publish_points, on_sample)
         self._open = ExitStack()
 
     def __enter__(self) -> "Recorder":
@@ -185,6 +177,20 @@ def _names(config: InferenceConfig, generation: Generation) -> Names:
     capture, suffix = config.capture, LATENT_SUFFIX[config.capture.latent_format]
     timesteps, trained = len(generation.timesteps), generation.ckpt_info.num_train_timesteps
     return Names(config.total, timesteps, trained, capture.frame_format, suffix)
+
+
+def _tracker(
+    folder: Path, generation: Generation, of_run: ShardOfRun, publish: Publish | None, on_sample: OnSample | None
+) -> Tracker:
+    return Tracker(
+        folder,
+        generation.timesteps,
+        generation.schedule.alphas_cumprod,
+        shard=of_run.shard,
+        shards=of_run.shards,
+        publish=publish,
+        on_sample=on_sample,
+    )
 
 
 def _series(kept: bool, count: int, first: str, last: str) -> Series | None:
