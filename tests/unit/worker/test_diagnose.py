@@ -26,7 +26,7 @@ from diffrun_worker.sampling.grids import GAP
 from diffrun_worker.testing import RecordingContext
 
 TRAINED = Path(__file__).parents[3] / "examples" / "digits" / "checkpoint"
-TWO_STEPS = {"steps": 2}
+TWO_STEPS = {"name": "DDIM", "steps": 2}
 
 
 @pytest.fixture
@@ -53,6 +53,15 @@ def test_the_grid_is_of_fifty_steps_of_ddpm_unless_another_sampler_is_named() ->
     sampler = contract.Diagnose.model_validate({"data": {"digits": {}}}).sampler
     assert (sampler.name, sampler.steps) == ("DDPM", 50)
     assert parsed().sampler.name == "DDIM"
+
+
+def test_what_a_sampler_leaves_out_keeps_the_blocks_own_default() -> None:
+    sampler = parsed(sampler={"steps": 20}).sampler
+    assert (sampler.name, sampler.steps) == ("DDPM", 20)
+    drawn = contract.InferenceConfig.model_validate({"sampler": {"name": "DDPM"}}).sampler
+    assert (drawn.name, drawn.steps) == ("DDPM", 50)
+    handed_on = contract.InferenceConfig(sampler=contract.Sampler(name=contract.SamplerName.DDPM)).sampler
+    assert (handed_on.name, handed_on.steps) == ("DDPM", 50)
 
 
 def test_each_timestep_has_its_error_and_its_grid(ctx: RecordingContext) -> None:

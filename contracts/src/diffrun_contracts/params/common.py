@@ -1,9 +1,9 @@
 """What the parameters of several block types share: paths, repositories, samplers, number formats."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from diffrun_contracts.base import Model, cel
 
@@ -70,6 +70,26 @@ class Sampler(Model):
     """DDIM's η (Song et al. 2020, eq. 16): 0 is deterministic. Other schedulers take 0 only."""
     timestep_spacing: TimestepSpacing | None = None
     """Overrides the spacing in the checkpoint's scheduler configuration."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_another_default(cls, data: Any) -> Any:
+        """Takes a sampler whose defaults are another block's; what was left out of it takes the defaults here."""
+        return data.model_dump(exclude_unset=True) if isinstance(data, Sampler) and type(data) is not cls else data
+
+
+class FiftyStepSampler(Sampler):
+    """Which scheduler denoises, and in how many steps: DDIM and 50 by default."""
+
+    steps: int = Field(default=50, ge=1, le=1000)
+    """Inference steps."""
+
+
+class FiftyStepDDPM(FiftyStepSampler):
+    """Which scheduler denoises, and in how many steps: DDPM and 50 by default."""
+
+    name: SamplerName = SamplerName.DDPM
+    """The scheduler, by its diffusers class name without `Scheduler`."""
 
 
 class SecretKeyRef(Model):

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, model_validator
 
 from diffrun_contracts.base import Model, cel
-from diffrun_contracts.params.common import DType, Sampler, SamplerName, WorkspacePath
+from diffrun_contracts.params.common import DType, FiftyStepDDPM, Sampler, WorkspacePath
 from diffrun_contracts.params.dataset import Dataset
 
 Timestep = Annotated[int, Field(ge=0, le=9999)]
@@ -129,7 +129,7 @@ class Diagnose(Model):
     """Rows of each such grid; `diagnose/x0_mse` is over these."""
     samples: int = Field(default=64, ge=1, le=256)
     """Images of the grid of plain samples, seeded `seed + i`."""
-    sampler: Sampler = Sampler(name=SamplerName.DDPM, steps=50)
+    sampler: FiftyStepDDPM = FiftyStepDDPM()
     """How they are drawn; 50 steps of DDPM by default."""
     seed: int = Field(default=0, ge=0, le=2_147_483_647)
     """Of the noise and the samples."""

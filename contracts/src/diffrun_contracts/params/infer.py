@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, field_validator
 
 from diffrun_contracts.base import Model, cel
-from diffrun_contracts.params.common import DType, Sampler, SamplerName, WorkspacePath
+from diffrun_contracts.params.common import DType, FiftyStepSampler, Sampler, SamplerName, WorkspacePath
 
 DEFAULT_GUIDANCE = 7.5
 """s where neither a scale nor a preset is given."""
@@ -112,7 +112,7 @@ class InferenceConfig(Model):
     """A class-conditional model in the workspace; by default the `model_path` output of a block before this one."""
     batch_size: int = Field(default=16, ge=1, le=1024)
     """Samples denoised together; never changes an image."""
-    sampler: Sampler = Sampler(steps=50)
+    sampler: FiftyStepSampler = FiftyStepSampler()
     """DDIM or DDPM, and its steps."""
     seed: int | None = Field(default=None, ge=0, le=2_147_483_647)
     """Sample i is seeded `seed + i`; by default the run's seed."""

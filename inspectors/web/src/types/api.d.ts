@@ -1015,7 +1015,7 @@ export interface Diagnose {
    * Images of the grid of plain samples, seeded `seed + i`.
    */
   samples: number;
-  sampler: Sampler;
+  sampler: FiftyStepDDPM;
   /**
    * Of the noise and the samples.
    */
@@ -1028,6 +1028,24 @@ export interface Diagnose {
    * A model in the workspace; by default the `model_path` output of a block this one depends on.
    */
   modelPath?: string | null;
+}
+/**
+ * Which scheduler denoises, and in how many steps: DDPM and 50 by default.
+ */
+export interface FiftyStepDDPM {
+  name: SamplerName;
+  /**
+   * Inference steps.
+   */
+  steps: number;
+  /**
+   * DDIM's η (Song et al. 2020, eq. 16): 0 is deterministic. Other schedulers take 0 only.
+   */
+  eta: number;
+  /**
+   * Overrides the spacing in the checkpoint's scheduler configuration.
+   */
+  timestepSpacing?: TimestepSpacing | null;
 }
 /**
  * Class-conditional samples with guidance, forces and drifts.
@@ -1049,7 +1067,7 @@ export interface InferenceConfig {
    * Samples denoised together; never changes an image.
    */
   batchSize: number;
-  sampler: Sampler;
+  sampler: FiftyStepSampler;
   /**
    * Sample i is seeded `seed + i`; by default the run's seed.
    */
@@ -1070,6 +1088,24 @@ export interface InferenceConfig {
   drift: DriftConfig;
   force: ForceConfig;
   env: EnvironmentConfig;
+}
+/**
+ * Which scheduler denoises, and in how many steps: DDIM and 50 by default.
+ */
+export interface FiftyStepSampler {
+  name: SamplerName;
+  /**
+   * Inference steps.
+   */
+  steps: number;
+  /**
+   * DDIM's η (Song et al. 2020, eq. 16): 0 is deterministic. Other schedulers take 0 only.
+   */
+  eta: number;
+  /**
+   * Overrides the spacing in the checkpoint's scheduler configuration.
+   */
+  timestepSpacing?: TimestepSpacing | null;
 }
 /**
  * What is kept of the way from noise to image.

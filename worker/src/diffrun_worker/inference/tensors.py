@@ -78,13 +78,14 @@ def _npy_header(dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> bytes:
 
 def serialize(array: NDArray[np.generic], fmt: LatentFormat) -> bytes:
     """The bytes of a latent's file in either format."""
-    if fmt is LatentFormat.NPY:
+    if LatentFormat(fmt) is LatentFormat.NPY:
         return npy_bytes(array)
     return bytes(save_safetensors({LATENT_KEY: torch.from_numpy(np.ascontiguousarray(array))}))
 
 
 def deserialize(data: bytes, fmt: LatentFormat) -> Tensor:
     """What `serialize` wrote, on the CPU. Raises PermanentError `InvalidParams` for anything else, pickles included."""
+    fmt = LatentFormat(fmt)
     try:
         if fmt is LatentFormat.NPY:
             return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))

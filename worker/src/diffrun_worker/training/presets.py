@@ -1,6 +1,6 @@
-"""Whole configurations by name: the values of the studies that the samples repeat, and of the digits.
+"""Whole configurations by name: those of the sample manifests, and of the digits.
 
-What a study does not fix is left out here, and takes the default of `diffrun_worker.training.config`, unless a
+What a preset does not fix is left out here, and takes the default of `diffrun_worker.training.config`, unless a
 comment says why not.
 """
 
@@ -26,7 +26,7 @@ CIFAR10_PATH = "datasets/cifar-10-batches-bin"
 """Where the presets look for CIFAR-10 in the workspace, under the name of the folder that its archive unpacks to."""
 
 LINEAR_1000 = Diffusion(timesteps=1000, beta_schedule=BetaSchedule.LINEAR, beta_start=1e-4, beta_end=0.02)
-"""The process of Ho et al. 2020, which every study here uses."""
+"""The process of Ho et al. 2020, which every preset uses."""
 
 DDIM_50 = Sampler(name=SamplerName.DDIM, steps=50, eta=0.0)
 
@@ -60,7 +60,7 @@ _CIFAR10_E1 = Train.model_construct(
     batch_size=4,
     steps=10_000,
     seed=1077,
-    # The study fixes no schedule. Warmed up, for a batch of 4 is noisy; constant, for the baseline is a short one.
+    # Warmed up, for a batch of 4 is noisy; constant, for the baseline is a short one.
     optimizer=Optimizer(learning_rate=2e-4, schedule=LearningRateSchedule.CONSTANT, warmup_steps=500),
     # Nor the decay: 0.9999 from the first step on would leave 37 % of the random weights after 10,000 steps.
     ema=Ema(decay=0.9999, warmup=True),
@@ -73,7 +73,7 @@ _CIFAR10_64 = Train.model_construct(
     data=Dataset(cifar10=Cifar10(path=CIFAR10_PATH), image_size=64),
     diffusion=LINEAR_1000,
     batch_size=64,
-    # The study names no length: a hundred passes are what its 14 million parameters can use.
+    # A hundred passes are what its 14 million parameters can use.
     epochs=100,
     optimizer=Optimizer(learning_rate=2e-4, schedule=LearningRateSchedule.COSINE, warmup_steps=0, max_grad_norm=1.0),
     sample_grid=SampleGrid(every_epochs=1, sampler=DDIM_50),
