@@ -99,12 +99,12 @@ def refused_by_reach(ctx: RecordingContext) -> BlockError:
 
 
 def test_a_checkpoint_that_lost_a_byte_is_downloaded_again(hub: HubThread, ctx: RecordingContext) -> None:
-    path = ctx.workspace.path(str(download(ctx)["model_path"]))
-    weights = path / "diffusion_pytorch_model.safetensors"
+    model = str(download(ctx)["model_path"])
+    weights = ctx.workspace.path(model) / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert complete_checkpoint(path) is None
+    assert complete_checkpoint(ctx.workspace, model) is None
     download(ctx)
-    assert complete_checkpoint(path) is not None
+    assert complete_checkpoint(ctx.workspace, model) is not None
 
 
 def test_two_downloads_at_once_share_one(hub: HubThread, ctx: RecordingContext) -> None:

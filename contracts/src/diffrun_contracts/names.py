@@ -42,6 +42,7 @@ TERMINATION_LOG = "/dev/termination-log"
 
 # Environment of a worker's container.
 ENV_WORKSPACE = "DIFFRUN_WORKSPACE"
+ENV_WORKSPACE_SECRET = "DIFFRUN_WORKSPACE_SECRET"  # noqa: S105 - the name of the Secret that opens the store
 ENV_REDIS_URL = "DIFFRUN_REDIS_URL"
 ENV_POD_UID = "DIFFRUN_POD_UID"
 ENV_POD_NAME = "DIFFRUN_POD_NAME"
@@ -130,6 +131,12 @@ def retry_dir(uid: str, block: str, attempt: int, shard: int, retry: int) -> str
 
 RESULT_FILE = "result.json"
 EVENTS_FILE = "events.jsonl"
+EVENTS_DIR = "events"  # beside it in an object store, where nothing can be appended to: numbered files instead
 MANIFEST_FILE = "manifest.json"
 RUN_FILE = "run.json"  # the final object of a run, in its directory
 HUB_CACHE_DIR = "cache/hub"
+
+
+def segment_file(number: int) -> str:
+    """The `number`-th file of a pod's events in an object store, from 1, relative to the pod's directory."""
+    return f"{EVENTS_DIR}/{number:06d}.jsonl"

@@ -182,7 +182,7 @@ def test_a_full_disk_is_told_to_whoever_comes_next_and_the_end_still_reaches_red
     def full(descriptor: int, data: Any) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     opened.journal.metrics([Point("a", 0.5, 0)])
     with pytest.raises(PermanentError, match=r"DiskFull: no room to write .*events.jsonl: .* bytes needed, .* free"):
         opened.journal.flush()

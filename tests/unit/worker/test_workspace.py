@@ -39,7 +39,7 @@ def test_paths_are_relative_both_ways(tmp_path: Path) -> None:
 
 
 def test_an_object_store_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError, match="UnsupportedWorkspace: the workspace 's3://bucket/x' is not a mounted"):
+    with pytest.raises(PermanentError, match="UnsupportedWorkspace: 's3://bucket/x' is not a mounted"):
         Workspace("s3://bucket/x")
 
 

@@ -39,6 +39,8 @@ class ErrorCode(StrEnum):
     PATH_OUTSIDE_WORKSPACE = "PathOutsideWorkspace"
     WORKSPACE_UNAVAILABLE = "WorkspaceUnavailable"
     UNSUPPORTED_WORKSPACE = "UnsupportedWorkspace"
+    STORE_ACCESS_DENIED = "StoreAccessDenied"
+    BUCKET_NOT_FOUND = "BucketNotFound"
     DISK_FULL = "DiskFull"
     # The Hub
     REPO_NOT_FOUND = "RepoNotFound"

@@ -1,16 +1,15 @@
 """The durable path: every event becomes a line of `events.jsonl`, every artifact a line of `manifest.json`.
 
 One thread does it, so that the block's own thread only appends to a deque. A line is in the file (and fsynced,
-where it is more than metrics) before the publisher hears of it: Redis never knows more than the files.
+where it is more than metrics) before the publisher hears of it: Redis never knows more than the files. In an object
+store the file is on this machine alone, and `segments` follow it there.
 """
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from pathlib import Path
 
 from diffrun_contracts import names
 from diffrun_contracts.events import Artifact, ArtifactWritten, BlockFinished, Body, Manifest, ProgressMade
@@ -19,7 +18,9 @@ from diffrun_worker.block import Point
 from diffrun_worker.envelope import MAX_POINTS, Envelope, utc_now
 from diffrun_worker.errors import BlockError, ErrorCode, PermanentError, TemporaryError
 from diffrun_worker.publisher import Entry
-from diffrun_worker.workspace import DISK_FULL_ERRNOS, Workspace, fsync_dir
+from diffrun_worker.segments import Segments
+from diffrun_worker.spool import Spool
+from diffrun_worker.workspace import DISK_FULL_ERRNOS, Workspace
 
 FLUSH_SECONDS = 0.1
 """How old a point gets before it is written."""
@@ -69,7 +70,10 @@ class Journal:
         self._closing = False
         self._broken = False  # the file takes nothing any more
         self._write_manifest()
-        self._spool = _Spool(workspace.path(f"{self.directory}/{names.EVENTS_FILE}"))
+        self._spool = Spool(workspace.place(f"{self.directory}/{names.EVENTS_FILE}"))
+        self._segments: Segments | None = None
+        if not workspace.appendable:
+            self._segments = Segments(workspace, self.directory, self._spool, self._fail)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -100,12 +104,14 @@ class Journal:
         self._progress = (done, total)
 
     def flush(self) -> None:
-        """Waits until everything taken so far is in the file. Raises what went wrong."""
+        """Waits until everything taken so far is in the workspace. Raises what went wrong."""
         reached = threading.Event()
         self._inbox.append(reached)
         self._wake.set()
         while not reached.wait(FLUSH_SECONDS) and self._thread.is_alive():
             pass
+        if self._segments is not None:
+            self._segments.flush()
         self.raise_failure()
 
     def close(self, last: Body | None = None) -> None:
@@ -115,6 +121,8 @@ class Journal:
         self._closing = True
         self._wake.set()
         self._thread.join()
+        if self._segments is not None:
+            self._segments.close()
         self.raise_failure()
 
     def raise_failure(self) -> None:
@@ -209,7 +217,9 @@ class Journal:
         entries: list[Entry] = []
         if not self._broken:
             try:
-                entries = self._spool.append(lines, durable=durable)
+                entries = self._spool.append(lines, durable=durable and self._segments is None)
+                if self._segments is not None:
+                    self._segments.reached(self._spool.offset)
             except OSError as error:
                 self._broken = True
                 self._fail(self._classify(error))
@@ -237,41 +247,6 @@ class Journal:
         return TemporaryError(
             ErrorCode.WORKSPACE_UNAVAILABLE, f"cannot write {self.directory}/{names.EVENTS_FILE}: {error.strerror}"
         )
-
-
-class _Spool:
-    """`events.jsonl`: appended to by the journal, read back by the publisher; closed when both are done with it."""
-
-    def __init__(self, path: Path) -> None:
-        """A pod that died here before left its lines, the last one perhaps torn."""
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._offset = os.fstat(self._file).st_size
-        self._durable = True
-        if self._offset and os.pread(self._file, 1, self._offset - 1) != b"\n":
-            self._offset += os.write(self._file, b"\n")
-        fsync_dir(path.parent)
-
-    def append(self, lines: list[tuple[bytes, int]], *, durable: bool) -> list[Entry]:
-        """Writes lines with their number of points, fsyncs if all so far must last, and says where they are."""
-        view = memoryview(b"".join(line + b"\n" for line, _ in lines))
-        while view:
-            self._durable = False
-            view = view[os.write(self._file, view) :]
-        if durable and not self._durable:
-            os.fsync(self._file)
-            self._durable = True
-        entries = []
-        for line, points in lines:
-            entries.append(Entry(len(line), points, partial(self._read, len(line), self._offset)))
-            self._offset += len(line) + 1
-        return entries
-
-    def _read(self, size: int, offset: int) -> bytes:
-        return os.pread(self._file, size, offset)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            os.close(self._file)
 
 
 def _nobody(entries: Iterable[Entry]) -> None:

@@ -20,7 +20,8 @@ from diffrun_worker.journal import Journal
 from diffrun_worker.publisher import Publisher, RedisTransport
 from diffrun_worker.registry import load_block, parse_params
 from diffrun_worker.result import check_outputs, read_inputs, write_result, write_termination_message
-from diffrun_worker.workspace import DISK_FULL_ERRNOS, Workspace
+from diffrun_worker.stored_workspace import open_workspace
+from diffrun_worker.workspace import DISK_FULL_ERRNOS
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class _Session:
     def __init__(self, assignment: Assignment, *, signals: bool) -> None:
         self.assignment = assignment
         task = assignment.task
-        self.workspace = Workspace(assignment.workspace)
+        self.workspace = open_workspace(assignment.workspace)
         self.publisher: Publisher | None = None
         if assignment.redis_url is not None:
             self.publisher = Publisher(RedisTransport(assignment.redis_url, names.events_key(task.run.uid)))

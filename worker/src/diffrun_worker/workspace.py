@@ -1,4 +1,4 @@
-"""The files that the blocks of all runs share.
+"""The files that the blocks of all runs share, on a mounted volume; `stored_workspace` has those of an object store.
 
 Paths are relative to the workspace's root and never leave it: not by `..`, not by an absolute path, not
 through a symbolic link. Whole files appear by rename, so that nobody reads half of one.
@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from fsspec.core import split_protocol
 
 from diffrun_worker.errors import ErrorCode, PermanentError, TemporaryError
 
-_LOCAL = (None, "file", "local")
+LOCAL_SCHEMES = (None, "file", "local")
+"""What URLs of a mounted volume begin with."""
 _SYNCERS = 8
 """fsyncs at a time: they wait for one commit of the file system's journal, where one after another each has its own."""
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
@@ -25,7 +27,14 @@ DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Workspace:
-    """A workspace on a mounted volume."""
+    """A workspace on a mounted volume, and what one in an object store has in common with it.
+
+    Whatever takes a Workspace does the same with either: it reads at `path`, writes with `write`, or makes files at a
+    `place` and then keeps them. On a volume the two places are one, and what has been made is there for everybody.
+    """
+
+    appendable: ClassVar[bool] = True
+    """Whether others see what is appended to a file."""
 
     def __init__(self, url: str) -> None:
         """Takes an fsspec URL of a directory: a path or `file://…`.
@@ -34,10 +43,10 @@ class Workspace:
         where there is no such directory.
         """
         protocol, path = split_protocol(url)
-        if protocol not in _LOCAL:
+        if protocol not in LOCAL_SCHEMES:
             raise PermanentError(
                 ErrorCode.UNSUPPORTED_WORKSPACE,
-                f"the workspace {url!r} is not a mounted volume; give a directory, for example /workspace",
+                f"{url!r} is not a mounted volume; give a directory here, for example /workspace",
             )
         self.root = Path(path).resolve()
         if not self.root.is_dir():
@@ -45,14 +54,46 @@ class Workspace:
         self._syncers: ThreadPoolExecutor | None = None
 
     def path(self, relative: str) -> Path:
-        """The absolute path of a workspace-relative one, which need not exist.
+        """Where a file or folder of the workspace is, to be read; it need not exist.
 
         Raises PermanentError `PathOutsideWorkspace`.
         """
-        path = (self.root / _checked(relative)).resolve()
+        return self.place(relative)
+
+    def place(self, relative: str) -> Path:
+        """Where a file or folder is made that `keep` hands over then. Nothing is looked up.
+
+        Raises PermanentError `PathOutsideWorkspace`.
+        """
+        path = (self.root / checked(relative)).resolve()
         if not path.is_relative_to(self.root):
             raise _outside(relative)
         return path
+
+    def refresh(self, relative: str) -> Path:
+        """The `path`, where others may have changed or added something since it was asked for first."""
+        return self.path(relative)
+
+    def read(self, relative: str) -> bytes:
+        """One file's bytes. Raises FileNotFoundError, PermanentError `PathOutsideWorkspace`."""
+        return self.path(relative).read_bytes()
+
+    def sizes(self, relative: str) -> dict[str, int]:
+        """The bytes of each file below a folder, by its path from there; empty where there is none."""
+        folder = self.path(relative)
+        return {
+            file.relative_to(folder).as_posix(): file.stat().st_size for file in folder.rglob("*") if file.is_file()
+        }
+
+    def keep(self, path: Path, *, whole: bool = False) -> None:
+        """Hands a file or folder over that was made, durably, at its `place`; returns once others can read it.
+
+        With `whole`, a folder that others see with all of its files or not at all.
+        """
+
+    def discard(self, path: Path) -> None:
+        """Removes a folder."""
+        shutil.rmtree(path)
 
     def relative(self, path: Path) -> str:
         """The workspace-relative form of an absolute path.
@@ -103,7 +144,7 @@ class Workspace:
         folders: dict[PurePosixPath, Path] = {}
         targets = []
         for relative in relatives:
-            pure = _checked(relative)
+            pure = checked(relative)
             folder = folders.get(pure.parent)
             if folder is None:
                 folder = folders[pure.parent] = self.path(str(pure.parent))
@@ -156,7 +197,7 @@ def make_dir(path: Path) -> None:
     fsync_dir(path.parent)
 
 
-def _checked(relative: str) -> PurePosixPath:
+def checked(relative: str) -> PurePosixPath:
     """A path that says nothing of the outside; links are another matter. Raises `PathOutsideWorkspace`."""
     pure = PurePosixPath(relative)
     if not relative or "\0" in relative or "\\" in relative or pure.is_absolute() or ".." in pure.parts:

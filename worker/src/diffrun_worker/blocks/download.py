@@ -11,7 +11,6 @@
 import os
 import re
 import shutil
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -31,7 +30,7 @@ from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.fetching import SPARE_BYTES, locked, verify
 from diffrun_worker.hub import Commit, Hub, RepoFile
 from diffrun_worker.selection import Selection, select_files
-from diffrun_worker.workspace import DISK_FULL_ERRNOS, fsync_dir, fsync_file
+from diffrun_worker.workspace import DISK_FULL_ERRNOS, Workspace, fsync_dir, fsync_file
 
 MANIFEST = "diffrun-checkpoint.json"
 
@@ -64,7 +63,7 @@ class DownloadCheckpoint:
             )
         home = f"{names.HUB_CACHE_DIR}/models--{params.repo.replace('/', '--')}"
         # A commit never changes: with its files in place the Hub need not even be in reach.
-        manifest = complete_checkpoint(ctx.workspace.path(f"{home}/{params.revision}")) if pinned else None
+        manifest = complete_checkpoint(ctx.workspace, f"{home}/{params.revision}") if pinned else None
         downloaded = 0
         if manifest is None:
             hub = Hub(
@@ -82,14 +81,14 @@ class DownloadCheckpoint:
         return {"model_path": path, "commit": manifest.commit, "size": size, "downloaded_bytes": downloaded}
 
 
-def complete_checkpoint(directory: Path) -> CheckpointManifest | None:
+def complete_checkpoint(workspace: Workspace, folder: str) -> CheckpointManifest | None:
     """The manifest of a complete checkpoint, or None: nothing is there, or files are missing or of another size."""
+    sizes = workspace.sizes(folder)
     try:
-        manifest = CheckpointManifest.model_validate_json((directory / MANIFEST).read_bytes())
-        sizes = {name: (directory / name).stat().st_size for name in manifest.files}
+        manifest = CheckpointManifest.model_validate_json(workspace.read(f"{folder}/{MANIFEST}"))
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
-    return manifest if sizes == manifest.sizes else None
+    return manifest if manifest.sizes.items() <= sizes.items() else None
 
 
 class _Download:
@@ -100,8 +99,9 @@ class _Download:
         self.hub = hub
         self.commit = commit
         self.selection: Selection = select_files(hub.repo, commit)
-        self.final = ctx.workspace.path(f"{home}/{commit.sha}")
-        self.partial = ctx.workspace.path(f"{home}/{commit.sha}.partial")
+        self.folder = f"{home}/{commit.sha}"
+        self.final = ctx.workspace.place(self.folder)
+        self.partial = ctx.workspace.place(f"{self.folder}.partial")
         self.total = sum(file.size for file in self.selection.files)
         self.done = 0  # bytes of files that are complete
         self.current = 0  # bytes of the file that is under way
@@ -111,7 +111,7 @@ class _Download:
         """The complete checkpoint's manifest."""
         self.final.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.final.with_name(f"{self.commit.sha}.lock"), self.ctx.check_pause):
-            manifest = complete_checkpoint(self.final)
+            manifest = complete_checkpoint(self.ctx.workspace, self.folder)
             if manifest is not None:
                 return manifest
             there = sum(file.size for file in self.selection.files if (self.partial / file.name).is_file())
@@ -170,12 +170,13 @@ class _Download:
     def _publish(self, manifest: CheckpointManifest) -> CheckpointManifest:
         """Gives the directory its final name, durably."""
         shutil.rmtree(self.partial / ".cache", ignore_errors=True)  # the client's own notes
-        self.ctx.workspace.write(f"{self.ctx.workspace.relative(self.partial)}/{MANIFEST}", manifest.to_json().encode())
-        for name in manifest.files:
+        (self.partial / MANIFEST).write_text(manifest.to_json())
+        for name in (*manifest.files, MANIFEST):
             fsync_file(self.partial / name)
         if self.final.exists():
             # Damaged, or it would have been taken. A reader that has its files open keeps them.
             shutil.rmtree(self.final)
         self.partial.rename(self.final)
         fsync_dir(self.final.parent)
+        self.ctx.workspace.keep(self.final, whole=True)
         return manifest

@@ -45,7 +45,7 @@ class Infer:
         params = params.model_copy(update={"seed": ctx.seed if params.seed is None else params.seed})
         model_path = model_path_of(params.model_path, ctx.inputs)
         ckpt = load_checkpoint(ctx.workspace.path(model_path))
-        user_code = UserCode.from_environment(ctx.workspace.path("."), confined=True)
+        user_code = UserCode.from_environment(ctx.workspace.place("."), confined=True, fetch=ctx.workspace.path)
         model = load_model_of(ckpt, device, params.dtype)
         generation = Generation(model, scheduler_for(ckpt, params), params, ckpt, user_code=user_code)
         indexes = shard_indexes(params.total, ctx.shard.index, ctx.shard.count)

@@ -44,8 +44,11 @@ def recorder_for(ctx: BlockContext, generation: Generation, config: InferenceCon
     channels, height, width = generation.ckpt_info.shape
     geometry = Geometry(height, width, channels)
     size = (geometry.video_width, geometry.video_height)
-    output = ctx.workspace.path(str(directory / OUTPUT))
-    recorder = Recorder(output, generation, config, device, of_run, publish_points=ctx.metrics, on_videos=on_videos)
+    output = ctx.workspace.place(str(directory / OUTPUT))
+    recorder = Recorder(
+        output, generation, config, device, of_run,
+        publish_points=ctx.metrics, on_videos=on_videos, workspace=ctx.workspace,
+    )  # fmt: skip
     return recorder
 
 

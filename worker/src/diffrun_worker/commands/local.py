@@ -77,7 +77,7 @@ def in_workspace(workspace: Path, path: Path, option: str) -> str:
 
 def _tell(assignment: Assignment, outcome: Outcome) -> None:
     """One line for whoever started the block by hand."""
-    where = f"; files in {Path(assignment.workspace) / outcome.directory}" if outcome.directory else ""
+    where = f"; files in {assignment.workspace.rstrip('/')}/{outcome.directory}" if outcome.directory else ""
     error = outcome.result.error
     if error is not None:
         print(f"failed: {error.code}: {error.message}{where}")

@@ -17,7 +17,7 @@ def add(subparsers: Subparsers) -> None:
     """Adds the command."""
     parser = subparsers.add_parser("run", help="run the block that the pod was made for, or that of a file")
     parser.add_argument("--file", type=Path, help="a block in YAML: name, one block type, optionally seed and inputs")
-    parser.add_argument("--workspace", help="with --file: the directory where files go")
+    parser.add_argument("--workspace", help="with --file: where files go, a directory or an URL such as s3://bucket/x")
     parser.add_argument("--redis", help=f"with --file: publish events there too (or set {names.ENV_REDIS_URL})")
     parser.add_argument("--gpus", type=int, default=0, help="with --file: above 0, compute on cuda:0 or fail")
     parser.set_defaults(command=run)
@@ -38,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _local(options: argparse.Namespace) -> Assignment:
-    workspace = Path(options.workspace or os.environ.get(names.ENV_WORKSPACE) or "workspace")
-    workspace.mkdir(parents=True, exist_ok=True)
+    workspace = options.workspace or os.environ.get(names.ENV_WORKSPACE) or "workspace"
+    if "://" not in workspace:
+        Path(workspace).mkdir(parents=True, exist_ok=True)
     redis_url = options.redis or os.environ.get(names.ENV_REDIS_URL)
-    return from_file(options.file, str(workspace), redis_url, max(0, options.gpus))
+    return from_file(options.file, workspace, redis_url, max(0, options.gpus))

@@ -138,20 +138,23 @@ def _index(parts: Sequence[Part]) -> dict[str, Any]:
     }
 
 
-def publish(folder: Path, part: Part) -> Merged:
+def publish(folder: Path, part: Part, workspace: Workspace | None = None) -> Merged:
     """Writes a shard's part, once its files are durable, and then both documents from all parts of its run.
 
-    Parts of other runs in the folder are left alone and left out. Raises PermanentError `DiskFull`,
+    The folder lies in the `workspace`, where the other shards' parts come to; without one it is itself one. Parts of
+    other runs in it are left alone and left out. Raises PermanentError `DiskFull`,
     `InvalidParams` where another shard ran with another configuration.
     """
     flush(folder)
-    workspace = Workspace(str(folder))
-    workspace.write(part_name(part.shard, part.shards), part.model_dump_json().encode())
+    workspace = workspace or Workspace(str(folder))
+    workspace.keep(folder)
+    at = workspace.relative(folder)
+    workspace.write(f"{at}/{part_name(part.shard, part.shards)}", part.model_dump_json().encode())
     seen: Mapping[str, bytes] | None = None
-    while seen != (found := _part_files(folder)):
+    while seen != (found := _part_files(workspace.refresh(f"{at}/{PARTS}").parent)):
         merged = merge(_of_run(found, part.run_id))
-        workspace.write(METADATA, _json(merged.metadata))
-        workspace.write(INDEX, _json(merged.index))
+        workspace.write(f"{at}/{METADATA}", _json(merged.metadata))
+        workspace.write(f"{at}/{INDEX}", _json(merged.index))
         seen = found
     return merged
 

@@ -65,14 +65,18 @@ class Recorder:
         publish_points: Publish | None = None,
         on_sample: OnSample | None = None,
         on_videos: OnVideos | None = None,
+        workspace: Workspace | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`output` is the folder that the classes' folders lie in; the callbacks are called on other threads.
+        """`output` is the folder that the classes' folders lie in, in the `workspace` where other shards' files are.
+
+        The callbacks are called on other threads.
 
         Raises PermanentError: `FfmpegMissing`, `InvalidParams` for a folder that another class holds.
         """
         self.folder = claim_folder(output, config.character)
         """The class's folder."""
+        self._workspace = workspace or Workspace(str(self.folder))
         self.names = _names(config, generation)
         """The names of all files, relative to `folder`."""
         self._generation = generation
@@ -118,18 +122,20 @@ class Recorder:
         Where two end in the same moment both may, with the same result; a shard that is tried again does too.
         Raises PermanentError: what `metadata.publish` raises.
         """
-        merged = publish(self.folder, self._part())
+        merged = publish(self.folder, self._part(), self._workspace)
         if not merged.complete:
             return Finished(self.folder, merged, {})
+        metrics = self._workspace.relative(self.folder / METRICS)
+        self._workspace.refresh(metrics)
         whole = merge_metrics(self.folder, self._of_run.shards)
         merge_tables(self.folder, self._of_run.shards)
-        workspace = Workspace(str(self.folder))
-        workspace.write(f"{METRICS}/{METRICS_JSON}", json.dumps(whole.to_dict(), separators=(",", ":")).encode())
+        self._workspace.keep(self.folder / METRICS)
+        self._workspace.write(f"{metrics}/{METRICS_JSON}", json.dumps(whole.to_dict(), separators=(",", ":")).encode())
         from diffrun_worker.inference.plots import render_all  # matplotlib takes a second to import
 
         charts = dict(render_all(whole, self._title(whole)))
         for name, png in charts.items():
-            workspace.write(f"{METRICS}/{name}.png", png)
+            self._workspace.write(f"{metrics}/{name}.png", png)
         return Finished(self.folder, merged, charts)
 
     def _part(self) -> Part:

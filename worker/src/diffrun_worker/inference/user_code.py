@@ -33,13 +33,20 @@ class UserCode:
     """Relative paths start here."""
     confined: bool = False
     """Whether a file must lie below `root`: so it is in a pod, where that is the workspace."""
+    fetch: Callable[[str], object] | None = None
+    """Brings a file here, by its path below `root`, where that is an object store's."""
 
     @classmethod
     def from_environment(
-        cls, root: Path, environment: Mapping[str, str] = os.environ, *, confined: bool = False
+        cls,
+        root: Path,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        confined: bool = False,
+        fetch: Callable[[str], object] | None = None,
     ) -> "UserCode":
         """The installation's own permission."""
-        return cls(environment.get(names.ENV_ALLOW_USER_CODE) == "1", root, confined)
+        return cls(environment.get(names.ENV_ALLOW_USER_CODE) == "1", root, confined, fetch)
 
     def function(self, fn: Any, where: str) -> Callable[..., Any]:
         """The function that a parameter `fn` means: a callable itself, or `path/to/file.py:name`.
@@ -75,6 +82,8 @@ class UserCode:
             raise PermanentError(
                 ErrorCode.PATH_OUTSIDE_WORKSPACE, f"{where}: {path} leads out of the workspace; put the file into it"
             )
+        if self.fetch is not None and file.is_relative_to(root):
+            self.fetch(file.relative_to(root).as_posix())
         if not file.is_file():
             raise invalid_params(f"{where}: there is no file {path} (looked for {file})")
         return file

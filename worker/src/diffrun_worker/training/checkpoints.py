@@ -28,7 +28,7 @@ from diffrun_worker.hashing import sha256_file
 from diffrun_worker.models.registry import NETWORKS
 from diffrun_worker.models.store import save_model
 from diffrun_worker.training.state import Snapshot
-from diffrun_worker.workspace import DISK_FULL_ERRNOS, fsync_dir, fsync_file
+from diffrun_worker.workspace import DISK_FULL_ERRNOS, Workspace, fsync_dir, fsync_file
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,11 @@ _DISK_FULL_WORDS = tuple(f"(os error {number})" for number in DISK_FULL_ERRNOS) 
 class CheckpointFolder:
     """The states of one training."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        """`folder` is the block's checkpoints; the newest `keep` states stay."""
+    def __init__(self, folder: Path, keep: int, workspace: Workspace | None = None) -> None:
+        """`folder` is the block's checkpoints, in the `workspace` if any; the newest `keep` states stay."""
         self._folder = folder / STATES
         self._keep = keep
+        self._workspace = workspace
 
     def save(self, snapshot: Snapshot, scheduler_config: Mapping[str, Any], classes: Sequence[str] | None) -> Path:
         """Writes a state and deletes those that are too old. Raises PermanentError `DiskFull`; the old ones stay."""
@@ -57,7 +58,7 @@ class CheckpointFolder:
         if target.exists():  # a training that resumed here and has not moved, or one that damage has sent back
             if self._is_whole(target):
                 return target
-            shutil.rmtree(target)
+            self._remove(target)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._sweep()
         partial = self._folder / f".{target.name}.partial"
@@ -67,6 +68,8 @@ class CheckpointFolder:
                 _write(partial, snapshot, scheduler_config, classes)
                 partial.rename(target)
                 fsync_dir(self._folder)
+            if self._workspace is not None:
+                self._workspace.keep(target, whole=True)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -79,7 +82,7 @@ class CheckpointFolder:
         kept = states[: states.index(newest) + 1][-self._keep :]
         for state in states:
             if state not in kept:
-                shutil.rmtree(state)
+                self._remove(state)
 
     def newest(self) -> tuple[Snapshot, Path] | None:
         """The newest state that is whole, and where it is; None where there never was one.
@@ -114,6 +117,12 @@ class CheckpointFolder:
         """Oldest first."""
         found = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted((path for path in found if _NAME.fullmatch(path.name)), key=_step_of)
+
+    def _remove(self, state: Path) -> None:
+        if self._workspace is None:
+            shutil.rmtree(state)
+        else:
+            self._workspace.discard(state)
 
     def _is_whole(self, folder: Path) -> bool:
         try:

@@ -62,8 +62,9 @@ def train(config: TrainConfig, ctx: BlockContext, world: World, device: torch.de
     network = build_network(config, images, device)
     optimizer = build_optimizer(network, config.optimizer)
     batches = Batches(images, config.batch_size, config.seed, device, rank=world.rank, world=world.size)
-    folder = ctx.workspace.path(f"{ctx.directory}/checkpoints")
-    states = CheckpointFolder(folder, config.checkpoint.keep)
+    checkpoints_at = f"{ctx.directory}/checkpoints"  # of an object store only rank 0 fetches them to choose from
+    folder = ctx.workspace.path(checkpoints_at) if world.leads else ctx.workspace.place(checkpoints_at)
+    states = CheckpointFolder(folder, config.checkpoint.keep, ctx.workspace)
     first = _resume(config, ctx, states, network, optimizer, world)
     per_epoch = batches.order.steps_per_epoch
     span = Span(first, config.length.in_steps(per_epoch), per_epoch)
@@ -84,6 +85,7 @@ def train(config: TrainConfig, ctx: BlockContext, world: World, device: torch.de
         trainer.run()
     if world.leads:
         save_model(folder / MODEL, network.average, scheduler_config, network.classes)
+        ctx.workspace.keep(folder / MODEL, whole=True)
     model_path = world.tell("model_path", ctx.workspace.relative(folder / MODEL) if world.leads else None)
     return Trained(model_path, span.total, span.epoch(span.total), report.final_loss, network.parameters, images)
 

@@ -134,7 +134,7 @@ class DatasetCache:
         """The commit that the revision names: from the cache where it is one, otherwise from the Hub."""
         if _COMMIT.fullmatch(self.hub.revision):
             try:
-                data = self.workspace.path(f"{self._home}/{self.hub.revision}/{LISTING}").read_bytes()
+                data = self.workspace.read(f"{self._home}/{self.hub.revision}/{LISTING}")
                 return Listing.model_validate_json(data).to_commit()
             except (FileNotFoundError, ValidationError):
                 pass  # it is not in the cache, or not in a form that this version wrote
@@ -144,7 +144,8 @@ class DatasetCache:
 
     def fetch(self, commit: Commit, files: tuple[RepoFile, ...]) -> list[Path]:
         """The files in the cache; those that are not there are downloaded. Raises what `Hub` raises, and `DiskFull`."""
-        home = self.workspace.path(self._home)
+        home = self.workspace.place(self._home)
+        home.mkdir(parents=True, exist_ok=True)
         paths = [self.workspace.path(f"{self._home}/{commit.sha}/{file.name}") for file in files]
         with locked(home / f"{commit.sha}.lock", self._check):
             missing = [(file, path) for file, path in zip(files, paths, strict=True) if not _whole(path, file)]
@@ -168,13 +169,14 @@ class DatasetCache:
             received += size
             self._progress(min(self._done + received, total), total)
 
-        partial = self.workspace.path(f"{self._home}/{commit.sha}.partial")
+        partial = self.workspace.place(f"{self._home}/{commit.sha}.partial")
         path = self.hub.fetch(commit.sha, file.name, partial, advanced)
         verify(self.hub, commit, file, path, self._check)
         fsync_file(path)
         final.parent.mkdir(parents=True, exist_ok=True)
         path.replace(final)
         fsync_dir(final.parent)
+        self.workspace.keep(final)
         self._done += file.size
 
 
