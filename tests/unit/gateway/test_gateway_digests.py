@@ -11,6 +11,7 @@ import pytest
 
 from diffrun_gateway import digests
 from diffrun_gateway.digests import Digests
+from diffrun_gateway.files import Descriptor
 
 DATA = b"what was announced"
 OTHER = b"what was put there"
@@ -30,21 +31,21 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     original = digests._sha256
 
-    async def counted(descriptor: int) -> str:
-        found.append(descriptor)
-        return await original(descriptor)
+    async def counted(file: Descriptor) -> str:
+        found.append(file.size)
+        return await original(file)
 
     monkeypatch.setattr(digests, "_sha256", counted)
     return found
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY)
+def opened(path: Path) -> Iterator[Descriptor]:
+    file = Descriptor(os.open(path, os.O_RDONLY))
     try:
-        yield descriptor
+        yield file
     finally:
-        os.close(descriptor)
+        file.close()
 
 
 def write_over(path: Path) -> None:
@@ -52,8 +53,8 @@ def write_over(path: Path) -> None:
 
 
 async def asked(known: Digests, path: Path, size: int = len(DATA)) -> bool:
-    with opened(path) as descriptor:
-        return await known.is_what(descriptor, size, SHA)
+    with opened(path) as file:
+        return await known.is_what(file, size, SHA)
 
 
 async def test_a_settled_file_is_read_once(path: Path, readings: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +103,10 @@ async def test_a_file_that_changes_while_it_is_read_is_not_what_was_announced(
 ) -> None:
     original = digests._sha256
 
-    async def overtaken(descriptor: int) -> str:
-        found = await original(descriptor)
-        before = os.fstat(descriptor).st_ctime_ns
-        while os.fstat(descriptor).st_ctime_ns == before:
+    async def overtaken(file: Descriptor) -> str:
+        found = await original(file)
+        before = file.now()
+        while file.now() == before:
             write_over(path)
         return found
 

@@ -54,7 +54,7 @@ async def _serve(settings: Settings, application: Application) -> None:
 def _environment(options: argparse.Namespace) -> dict[str, str]:
     """The variables that the arguments stand for."""
     given = {
-        "WORKSPACE": options.workspace,
+        "WORKSPACE_URL" if "://" in (options.workspace or "") else "WORKSPACE": options.workspace,
         "REDIS__URL": options.redis,
         "SERVE__STATIC": options.static,
         "SERVE__HOST": options.host,
@@ -70,7 +70,7 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="diffrun-gateway", description=__doc__)
-    parser.add_argument("--workspace", type=Path, help="the directory that the workers write to")
+    parser.add_argument("--workspace", help="the directory that the workers write to, or its URL: s3://bucket/prefix")
     parser.add_argument("--redis", metavar="URL", help="for example redis://localhost:6379/0")
     parser.add_argument("--static", type=Path, help="the built pages")
     parser.add_argument("--host", help="the address to listen on")

@@ -5,7 +5,7 @@ import logging
 import orjson
 
 from diffrun_contracts import names
-from diffrun_gateway.files import Files, NotThere
+from diffrun_gateway.files import Files, NotThere, State
 from diffrun_gateway.runs import Run, from_object
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ class Archive:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._read: dict[str, float] = {}
+        self._read: dict[str, State] = {}
         self._unwritable = False
 
     def write(self, run: Run) -> bool:
@@ -33,22 +33,24 @@ class Archive:
         except OSError as error:
             if not self._unwritable:
                 self._unwritable = True
-                logger.warning("cannot keep the final state of runs: %s; mount the workspace writable", error.strerror)
+                logger.warning(
+                    "cannot keep runs' final states: %s; let the gateway write to the workspace", error.strerror
+                )
             return False
         return True
 
     def has_files(self, uid: str) -> bool:
         """Whether the run left anything."""
-        return bool(self._files.pods(uid)) or self._files.mtime(uid, _path(uid)) is not None
+        return bool(self._files.pods(uid)) or self._files.state(uid, _path(uid)) is not None
 
     def changed(self, *, archived: bool) -> list[Run]:
         """The runs whose `run.json` is new or has changed since the last call."""
         found = []
         for uid in self._files.runs():
-            mtime = self._files.mtime(uid, _path(uid))
-            if mtime is None or self._read.get(uid) == mtime:
+            state = self._files.state(uid, _path(uid))
+            if state is None or self._read.get(uid) == state:
                 continue
-            self._read[uid] = mtime
+            self._read[uid] = state
             run = self._load(uid, archived=archived)
             if run is not None:
                 found.append(run)

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -15,15 +14,14 @@ from starlette.responses import StreamingResponse
 
 from diffrun_contracts.api import Problem
 from diffrun_gateway import media, thumbs, views
-from diffrun_gateway.errors import BadRequest, NotFound
-from diffrun_gateway.files import Files, NotThere
+from diffrun_gateway.errors import BadRequest, NotFound, Unavailable
+from diffrun_gateway.files import Files, NotThere, OpenFile
 from diffrun_gateway.routes import services_of, viewer_of
 from diffrun_gateway.services import Services
 from diffrun_gateway.store import RunStore, StoredArtifact
 
 router = APIRouter(prefix="/api/artifacts")
 
-CHUNK = 256 * 1024
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _FOR_EVER = "private, max-age=31536000, immutable"
 _SANDBOX = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
@@ -40,13 +38,15 @@ async def get_artifact(request: Request, identifier: str, uid: Uid, download: bo
         return Response(status_code=304, headers={"etag": etag, "cache-control": _FOR_EVER})
     with ExitStack() as held:
         try:
-            descriptor = held.enter_context(files.open(store.uid, item.artifact.path))
+            file = await asyncio.to_thread(held.enter_context, files.open(store.uid, item.artifact.path))
+            size = item.artifact.size
+            if not await services.digests.is_what(file, size, item.artifact.sha256):
+                raise _changed(identifier)
+            kind = media.content_type(await asyncio.to_thread(file.read, 0, media.SNIFFED))
         except NotThere:
             raise await _missing(services, store.uid, identifier) from None
-        size = item.artifact.size
-        if not await services.digests.is_what(descriptor, size, item.artifact.sha256):
-            raise _changed(identifier)
-        kind = media.content_type(os.pread(descriptor, media.SNIFFED, 0))
+        except OSError as error:
+            raise _unreadable(identifier, error) from error
         headers = _headers(services, store, item, kind, etag, download=download)
         try:
             wanted = media.byte_range(_range_header(request, etag), size)
@@ -60,7 +60,7 @@ async def get_artifact(request: Request, identifier: str, uid: Uid, download: bo
         status = 200 if wanted is None else 206
         if request.method == "HEAD":
             return Response(None, status, headers, kind)
-        body = _stream(held.pop_all(), descriptor, first, last)
+        body = _stream(held.pop_all(), file, first, last)
         return StreamingResponse(body, status, headers, kind)
 
 
@@ -86,6 +86,8 @@ async def get_thumbnail(request: Request, identifier: str, uid: Uid, size: int =
         data = await services.thumbnails.get(f"{store.uid}/{item.artifact.sha256}", size, read)
     except NotThere:
         raise await _missing(services, store.uid, identifier) from None
+    except OSError as error:
+        raise _unreadable(identifier, error) from error
     return Response(data, 200, {"etag": etag, "cache-control": _FOR_EVER}, "image/webp")
 
 
@@ -145,11 +147,15 @@ def _changed(identifier: str) -> NotFound:
     return NotFound(f"the file of artifact {identifier!r} is not the one that was announced", code="FileChanged")
 
 
-async def _stream(held: ExitStack, descriptor: int, first: int, last: int) -> AsyncIterator[bytes]:
-    """The file's bytes, read in a thread; the descriptor is closed whatever happens."""
+def _unreadable(identifier: str, error: OSError) -> Unavailable:
+    return Unavailable(f"the file of artifact {identifier!r} cannot be read: {error.strerror}")
+
+
+async def _stream(held: ExitStack, file: OpenFile, first: int, last: int) -> AsyncIterator[bytes]:
+    """The file's bytes, read in a thread; it is closed whatever happens."""
     with held:
         while first <= last:
-            data = await asyncio.to_thread(os.pread, descriptor, min(CHUNK, last - first + 1), first)
+            data = await asyncio.to_thread(file.read, first, min(file.chunk, last - first + 1))
             if not data:
                 raise OSError("the file became shorter while it was read")
             first += len(data)

@@ -6,10 +6,10 @@ though it be of the same size.
 
 import asyncio
 import hashlib
-import os
 import time
 from collections import OrderedDict
-from typing import NamedTuple, Self
+
+from diffrun_gateway.files import OpenFile, State
 
 CHUNK = 4 << 20
 """Bytes that are read and hashed at once, in a thread."""
@@ -23,23 +23,6 @@ SETTLED_NS = 2_000_000_000
 slowly, some once in two seconds. Its hash is not remembered yet."""
 
 
-class State(NamedTuple):
-    """What changes whenever the bytes do."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
-    """Unlike the time of modification, nobody can set it back."""
-
-    @classmethod
-    def of(cls, descriptor: int) -> Self:
-        """The state of an open file."""
-        stat = os.fstat(descriptor)
-        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-
-
 class Digests:
     """Used from the event loop alone; reads in threads."""
 
@@ -48,34 +31,34 @@ class Digests:
         self._working: dict[State, asyncio.Task[str | None]] = {}
         self._slots = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def is_what(self, descriptor: int, size: int, sha256: str) -> bool:
+    async def is_what(self, file: OpenFile, size: int, sha256: str) -> bool:
         """Whether the open file has exactly this size and hash."""
-        state = State.of(descriptor)
-        return state.size == size and await self._of(descriptor, state) == sha256
+        return file.size == size and await self._of(file) == sha256
 
-    async def _of(self, descriptor: int, state: State) -> str | None:
+    async def _of(self, file: OpenFile) -> str | None:
         """The file's hash; None where it changed while it was read."""
+        state = file.state
         if state in self._known:
             self._known.move_to_end(state)
             return self._known[state]
         task = self._working.get(state)
         if task is None:
             # Of its own: whoever asked may be gone, and have closed theirs, while others wait for the same file.
-            task = self._working[state] = asyncio.create_task(self._work_out(os.dup(descriptor), state))
+            task = self._working[state] = asyncio.create_task(self._work_out(file.again(), state))
             task.add_done_callback(lambda _: self._working.pop(state, None))
         return await asyncio.shield(task)
 
-    async def _work_out(self, descriptor: int, state: State) -> str | None:
+    async def _work_out(self, file: OpenFile, state: State) -> str | None:
         try:
             if state.size > LARGE:
                 async with self._slots:
-                    found = await _sha256(descriptor)
+                    found = await _sha256(file)
             else:
-                found = await _sha256(descriptor)
-            if State.of(descriptor) != state:
+                found = await _sha256(file)
+            if await asyncio.to_thread(file.now) != state:
                 return None
         finally:
-            os.close(descriptor)
+            file.close()
         if time.time_ns() - state.changed > SETTLED_NS:
             self._known[state] = found
             if len(self._known) > REMEMBERED:
@@ -83,12 +66,12 @@ class Digests:
         return found
 
 
-async def _sha256(descriptor: int) -> str:
+async def _sha256(file: OpenFile) -> str:
     """Piece by piece, so that the process can end in between."""
     digest, offset = hashlib.sha256(), 0
 
     def take() -> int:
-        data = os.pread(descriptor, CHUNK, offset)
+        data = file.read(offset, CHUNK)
         digest.update(data)
         return len(data)
 

@@ -1,10 +1,9 @@
-"""The durable history: `events.jsonl` and `manifest.json` of every pod of a run.
+"""The durable history: `events.jsonl`, or in an object store its segments, and `manifest.json` of every pod of a run.
 
 Workers write a line before Redis hears of it, so a line that Redis does not deliver after a while is one that it
 lost. Files are read once and then from where the last reading ended.
 """
 
-import os
 import re
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 
 from diffrun_contracts import names
 from diffrun_contracts.events import SCHEMA_VERSION, Artifact, Manifest
-from diffrun_gateway.files import Files, NotThere, PodDirectory
+from diffrun_gateway.files import EventFile, Files, NotThere, PodDirectory
 from diffrun_gateway.parse import Dropped, Parsed, Reason, parse
 from diffrun_gateway.series import SegmentKey
 
@@ -60,8 +59,9 @@ class Durable:
         """Events that are not `known` and were first found at least `grace` seconds ago, in the files' order."""
         now = time.monotonic()
         for pod in self.files.pods(self.uid):
-            for line in self._lines(f"{pod.path}/{names.EVENTS_FILE}"):
-                self._consider(line, known, now)
+            for file in self.files.event_files(pod):
+                for line in self._lines(file):
+                    self._consider(line, known, now)
         missing = []
         for who, (found, event) in list(self._waiting.items()):
             if known(*who):
@@ -98,14 +98,15 @@ class Durable:
         if not known(event.pod, event.seq):
             self._waiting.setdefault((event.pod, event.seq), (now, event))
 
-    def _lines(self, path: str) -> list[bytes]:
+    def _lines(self, file: EventFile) -> list[bytes]:
         """Complete lines that were not there the last time."""
-        tail = self._tails.setdefault(path, _Tail())
+        tail = self._tails.setdefault(file.path, _Tail())
         lines: list[bytes] = []
+        if file.sealed and tail.offset:
+            return lines
         try:
-            with self.files.open(self.uid, path) as descriptor:
-                size = os.fstat(descriptor).st_size
-                while tail.offset < size and (chunk := os.pread(descriptor, CHUNK, tail.offset)):
+            with self.files.open(self.uid, file.path) as opened:
+                while tail.offset < opened.size and (chunk := opened.read(tail.offset, CHUNK)):
                     tail.offset += len(chunk)
                     *complete, rest = (tail.rest + chunk).split(b"\n")
                     if len(rest) > names.MAX_EVENT_BYTES:

@@ -1,17 +1,19 @@
 """The workspace, read so that nothing outside a run's own directory can be reached.
 
-Every component of a path is opened relative to the one before it and never through a symbolic link, so that no
-check can be overtaken by a rename. Only regular files give bytes.
+On a volume every component of a path is opened relative to the one before it and never through a symbolic link, so
+that no check can be overtaken by a rename. Only regular files give bytes. `store_files` reads an object store.
 """
 
 import errno
 import os
 import stat
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol, Self
 
 from diffrun_contracts import names
 
@@ -36,38 +38,95 @@ class PodDirectory:
     retry: int
 
 
-class Files:
-    """The runs' directories of a workspace on a mounted volume."""
+@dataclass(frozen=True)
+class EventFile:
+    """A file of a pod's events."""
 
-    def __init__(self, root: Path) -> None:
-        """Raises NotADirectoryError where there is no such directory."""
-        self.root = root.resolve()
-        if not self.root.is_dir():
-            raise NotADirectoryError(f"the workspace {root} is not a directory")
+    path: str
+    """Relative to the workspace."""
+    sealed: bool
+    """Whether it never changes; otherwise lines are appended to it."""
 
-    @contextmanager
-    def open(self, uid: str, path: str) -> Iterator[int]:
-        """A file descriptor of a regular file below the directory of the run `uid`. Raises NotThere."""
-        parts = _parts(path)
-        if parts is None or tuple(parts[:2]) != tuple(names.run_dir(uid).split("/")) or len(parts) < 3:
-            raise NotThere(path)
-        descriptor = self._descend(parts)
+
+class State(NamedTuple):
+    """What changes whenever a file's bytes do."""
+
+    identity: tuple[Hashable, ...]
+    """Which file, and which version of it."""
+    size: int
+    changed: int
+    """When it did so last, in nanoseconds; unlike the time of modification nobody can set it back. 0 where `identity`
+    alone tells."""
+
+    @classmethod
+    def of(cls, descriptor: int) -> Self:
+        """The state of an open file of a volume."""
+        found = os.fstat(descriptor)
+        identity = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+        return cls(identity, found.st_size, found.st_ctime_ns)
+
+
+class OpenFile(Protocol):
+    """A file that is being read. Its methods wait for the disk or the store: call them from a thread."""
+
+    @property
+    def state(self) -> State:
+        """Its state when it was opened."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes then."""
+
+    @property
+    def chunk(self) -> int:
+        """Bytes that are best read at once."""
+
+    def read(self, first: int, count: int) -> bytes:
+        """At most `count` bytes from `first` on; none at the end."""
+
+    def now(self) -> State:
+        """Its present state. Raises NotThere, OSError."""
+
+    def again(self) -> "OpenFile":
+        """The same file, opened for somebody else, who closes it."""
+
+    def close(self) -> None:
+        """Ends the reading."""
+
+
+class Files(ABC):
+    """The runs' directories of a workspace. Raises OSError where it does not answer."""
+
+    @abstractmethod
+    def open(self, uid: str, path: str) -> AbstractContextManager[OpenFile]:
+        """A regular file below the directory of the run `uid`. Raises NotThere."""
+
+    @abstractmethod
+    def write(self, uid: str, name: str, data: bytes) -> None:
+        """Puts a whole file into the run's directory. Raises NotThere without that directory, OSError."""
+
+    @abstractmethod
+    def event_files(self, pod: PodDirectory) -> list[EventFile]:
+        """The files of a pod's events, in order."""
+
+    @abstractmethod
+    def _directories(self, path: str) -> list[str]:
+        """The names of the directories in one, sorted; none where there is no such directory."""
+
+    def state(self, uid: str, path: str) -> State | None:
+        """A file's present state; None where there is none."""
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise NotThere(path)
-            yield descriptor
-        finally:
-            os.close(descriptor)
+            with self.open(uid, path) as file:
+                return file.state
+        except NotThere:
+            return None
 
     def read(self, uid: str, path: str, limit: int) -> bytes:
         """A whole small file. Raises NotThere, also where it is larger than `limit` bytes."""
-        with self.open(uid, path) as descriptor:
-            if os.fstat(descriptor).st_size > limit:
+        with self.open(uid, path) as file:
+            if file.size > limit:
                 raise NotThere(path)
-            chunks = []
-            while chunk := os.read(descriptor, 1 << 20):
-                chunks.append(chunk)
-            return b"".join(chunks)
+            return file.read(0, file.size) if file.size else b""
 
     def pods(self, uid: str) -> list[PodDirectory]:
         """Every pod's directory of a run, in order; none where the run has no files."""
@@ -86,13 +145,60 @@ class Files:
         """The UIDs that have a directory."""
         return self._directories("runs")
 
-    def mtime(self, uid: str, path: str) -> float | None:
-        """When a file was changed last; None where there is none."""
+    def _numbers(self, path: str) -> list[int]:
+        return sorted(int(name) for name in self._directories(path) if name.isascii() and name.isdecimal())
+
+
+class Descriptor:
+    """An open file of a volume."""
+
+    chunk = 256 * 1024
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.state = State.of(number)
+        self.size = self.state.size
+
+    def read(self, first: int, count: int) -> bytes:
+        """At most `count` bytes from `first` on."""
+        return os.pread(self._number, count, first)
+
+    def now(self) -> State:
+        """Its present state."""
+        return State.of(self._number)
+
+    def again(self) -> "Descriptor":
+        """The same file, though this one be closed."""
+        return Descriptor(os.dup(self._number))
+
+    def close(self) -> None:
+        """Closes the descriptor."""
+        os.close(self._number)
+
+
+class VolumeFiles(Files):
+    """The runs' directories of a workspace on a mounted volume."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises NotADirectoryError where there is no such directory."""
+        self.root = root.resolve()
+        if not self.root.is_dir():
+            raise NotADirectoryError(f"the workspace {root} is not a directory")
+
+    @contextmanager
+    def open(self, uid: str, path: str) -> Iterator[Descriptor]:
+        """A regular file below the directory of the run `uid`. Raises NotThere."""
+        descriptor = self._descend(parts_in_run(uid, path))
         try:
-            with self.open(uid, path) as descriptor:
-                return os.fstat(descriptor).st_mtime
-        except NotThere:
-            return None
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise NotThere(path)
+            yield Descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def event_files(self, pod: PodDirectory) -> list[EventFile]:
+        """One, which may not be there yet."""
+        return [EventFile(f"{pod.path}/{names.EVENTS_FILE}", sealed=False)]
 
     def write(self, uid: str, name: str, data: bytes) -> None:
         """Puts a whole file into the run's directory by rename. Raises NotThere without that directory, OSError."""
@@ -144,8 +250,13 @@ class Files:
         finally:
             os.close(descriptor)
 
-    def _numbers(self, path: str) -> list[int]:
-        return sorted(int(name) for name in self._directories(path) if name.isascii() and name.isdecimal())
+
+def parts_in_run(uid: str, path: str) -> list[str]:
+    """The components of a path below the directory of the run `uid`. Raises NotThere for any other path."""
+    parts = _parts(path)
+    if parts is None or tuple(parts[:2]) != tuple(names.run_dir(uid).split("/")) or len(parts) < 3:
+        raise NotThere(path)
+    return parts
 
 
 def _parts(path: str) -> list[str] | None:

@@ -17,7 +17,7 @@ from diffrun_gateway.archive import Archive
 from diffrun_gateway.digests import Digests
 from diffrun_gateway.elsewhere import Elsewhere
 from diffrun_gateway.errors import BadRequest, Forbidden, NotFound
-from diffrun_gateway.files import Files
+from diffrun_gateway.files import Files, VolumeFiles
 from diffrun_gateway.grants import Right, grant
 from diffrun_gateway.hub import Hub
 from diffrun_gateway.kube import Connection, Kube, from_kubeconfig, in_cluster
@@ -26,6 +26,7 @@ from diffrun_gateway.runs import Run
 from diffrun_gateway.settings import Redis, Settings, SettingsError
 from diffrun_gateway.sources import KubernetesSource, WorkspaceSource
 from diffrun_gateway.sse import Streams
+from diffrun_gateway.store_files import StoreFiles
 from diffrun_gateway.thumbs import Thumbnails
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def connection(settings: Settings) -> Connection | None:
 async def running(settings: Settings, cluster: Connection | None) -> AsyncIterator[Services]:
     """Starts what works in the background; its death is the process' death."""
     registry = Registry()
-    files = Files(settings.workspace) if settings.workspace else None
+    files = _files(settings)
     url = redis_url(settings.redis)
     hub = Hub(registry, files, url, settings.limits)
     kube = await Kube(cluster).__aenter__() if cluster else None
@@ -123,6 +124,12 @@ async def running(settings: Settings, cluster: Connection | None) -> AsyncIterat
         await hub.close()
         if kube is not None:
             await kube.__aexit__()
+
+
+def _files(settings: Settings) -> Files | None:
+    if settings.workspace_url:
+        return StoreFiles(settings.workspace_url)
+    return VolumeFiles(settings.workspace) if settings.workspace else None
 
 
 def _source(
