@@ -47,6 +47,11 @@ def environment(objects: list[Object]) -> dict[str, Any]:
     return {each["name"]: each.get("value", "from elsewhere") for each in container["env"]}
 
 
+def pod(objects: list[Object]) -> Any:
+    (deployment,) = [each for each in objects if each["kind"] == "Deployment"]
+    return deployment["spec"]["template"]["spec"]
+
+
 WAYS = {
     "defaults": [],
     "cluster-wide": ["clusterWide=true", "workspace.url=s3://bucket/runs"],
@@ -73,6 +78,21 @@ def test_the_gateway_takes_every_setting_that_the_chart_gives_it(way: str, monke
     assert loaded.runs.source == "kubernetes"
     assert loaded.auth.mode == ("none" if way == "without sign-in" else "kubernetes")
     assert "mine-gateway.team.svc" in loaded.serve.hosts
+
+
+def test_a_workspace_by_url_reaches_the_gateway_with_its_keys_and_without_a_volume() -> None:
+    pairs = ["clusterWide=true", "workspace.url=s3://bucket/runs", "workspace.secretName=store"]
+    objects = rendered(*pairs)
+    assert environment(objects)["DIFFRUN_GATEWAY_WORKSPACE_URL"] == "s3://bucket/runs"
+    assert "DIFFRUN_GATEWAY_WORKSPACE" not in environment(objects)
+    assert [each["name"] for each in pod(objects)["volumes"]] == ["tmp"]
+    assert pod(objects)["containers"][0]["envFrom"] == [{"secretRef": {"name": "store"}}]
+    own = rendered(*pairs, "gateway.workspaceSecretName=store-reader")
+    assert pod(own)["containers"][0]["envFrom"] == [{"secretRef": {"name": "store-reader"}}]
+
+
+def test_a_mounted_workspace_gives_the_gateway_no_secret_of_the_workers() -> None:
+    assert "envFrom" not in pod(rendered("workspace.secretName=keys"))["containers"][0]
 
 
 def test_the_gateway_may_look_and_ask_and_nothing_else() -> None:

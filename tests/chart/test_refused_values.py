@@ -52,6 +52,15 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         "ReadWriteMany claim or workspace.url",
     ),
     "a directory upwards": (["singleNode=true", "workspace.hostPath=/data/../etc"], "at '/workspace/hostPath'"),
+    "a store that fenced workers cannot reach": (
+        ["workspace.url=s3://a/b"],
+        "networkPolicies.workerEgress: with workspace.url every worker must reach the store at s3://a/b; give an "
+        "egress rule with its address and port",
+    ),
+    "keys for a volume": (
+        ["gateway.workspaceSecretName=keys"],
+        "gateway.workspaceSecretName: a mounted workspace needs no keys; leave it empty, or set workspace.url",
+    ),
     "two workspaces": (
         ["workspace.url=s3://a/b", "workspace.existingClaim=c"],
         "workspace.url, workspace.existingClaim: set one of them; a workspace is in one place",

@@ -1,6 +1,7 @@
 {{/* What the schema cannot say: rules over several values, each with the remedy. */}}
 {{- define "diffrun.checks" -}}
 {{- include "diffrun.checkWorkspace" . -}}
+{{- include "diffrun.checkStore" . -}}
 {{- include "diffrun.checkNamespaces" . -}}
 {{- include "diffrun.checkRedis" . -}}
 {{- include "diffrun.checkTokens" . -}}
@@ -31,6 +32,16 @@
 {{- fail (printf "workspace.existingClaim: %s in namespace %s is not ReadWriteMany; use one that is, or workspace.url, or set singleNode: true where there is one node" $w.existingClaim $namespace) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Workers behind a fence reach the store by a rule of its own: a default would open HTTPS to everywhere. */}}
+{{- define "diffrun.checkStore" -}}
+{{- if and .Values.workspace.url .Values.networkPolicies.enabled (not .Values.clusterWide) (not .Values.networkPolicies.workerEgress) -}}
+{{- fail (printf "networkPolicies.workerEgress: with workspace.url every worker must reach the store at %s; give an egress rule with its address and port" .Values.workspace.url) -}}
+{{- end -}}
+{{- if and .Values.gateway.workspaceSecretName (not .Values.workspace.url) -}}
+{{- fail "gateway.workspaceSecretName: a mounted workspace needs no keys; leave it empty, or set workspace.url" -}}
 {{- end -}}
 {{- end }}
 

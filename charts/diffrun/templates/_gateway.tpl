@@ -34,6 +34,11 @@ where all write to the same place.
 {{- end -}}
 {{- end }}
 
+{{/* The Secret with the gateway's access to the object store, in the release's namespace; empty without one. */}}
+{{- define "diffrun.gatewayStoreSecret" -}}
+{{- if .Values.workspace.url -}}{{ .Values.gateway.workspaceSecretName | default .Values.workspace.secretName }}{{- end -}}
+{{- end }}
+
 {{/* The gateway's settings: see diffrun_gateway.settings for their meaning. */}}
 {{- define "diffrun.gatewayEnv" -}}
 {{- $g := .Values.gateway -}}
@@ -62,7 +67,10 @@ where all write to the same place.
 - name: DIFFRUN_GATEWAY_RUNS__NAMESPACES
   value: {{ include "diffrun.namespaces" . | quote }}
 {{- end }}
-{{- if not .Values.workspace.url }}
+{{- if .Values.workspace.url }}
+- name: DIFFRUN_GATEWAY_WORKSPACE_URL
+  value: {{ .Values.workspace.url | quote }}
+{{- else }}
 - name: DIFFRUN_GATEWAY_WORKSPACE
   value: /workspace
 {{- if include "diffrun.elsewhere" . }}

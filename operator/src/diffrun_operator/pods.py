@@ -150,6 +150,7 @@ def _env(block: Block, settings: Settings, gpu_count: int) -> list[Manifest]:
     plain = {
         **settings.worker.env,
         names.ENV_WORKSPACE: settings.workspace.location,
+        **({names.ENV_WORKSPACE_SECRET: settings.workspace.secret} if settings.workspace.secret else {}),
         names.ENV_GPUS: str(gpu_count),
         "HOME": HOME_DIR,
         "TMPDIR": TMP_DIR,

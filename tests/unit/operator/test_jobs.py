@@ -124,6 +124,7 @@ def test_a_workspace_by_url_is_handed_over_and_not_mounted(make_run, create):
         worker=Worker(image="w"), workspace=workspace, gates=Gates(require_policy=False)
     ))  # fmt: skip
     assert env_of(job)["DIFFRUN_WORKSPACE"] == "s3://bucket/runs"
+    assert env_of(job)["DIFFRUN_WORKSPACE_SECRET"] == "s3-access"
     assert "/workspace" not in mounts_of(job)
     assert container_of(job)["envFrom"] == [{"secretRef": {"name": "s3-access"}}]
 

@@ -19,13 +19,6 @@ from diffrun_worker.workspace import DISK_FULL_ERRNOS
 ATTEMPTS = 6
 """Requests that the client makes before it gives up, with pauses of up to 1, 2, 4, … seconds between them."""
 
-_S3_OPTIONS: dict[str, Any] = {
-    "config_kwargs": {
-        "connect_timeout": 10,
-        "read_timeout": 60,
-        "retries": {"mode": "standard", "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS", ATTEMPTS))},
-    }
-}
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError")
 """How botocore's errors are called that no S3 client can be asked for without importing it."""
 
@@ -41,7 +34,7 @@ class ObjectStore:
         """
         self.url = url.rstrip("/")
         scheme = split_protocol(url)[0]
-        options = _S3_OPTIONS if scheme in ("s3", "s3a") else {}
+        options = _s3_options() if scheme in ("s3", "s3a") else {}
         try:
             self._fs, root = url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True, **options)
         except (ImportError, ValueError) as error:
@@ -141,3 +134,9 @@ class ObjectStore:
             f"may not {verb} objects of the bucket {self.bucket!r} ({said.rstrip('.')}); check the keys in {where}, "
             "and that they may list, read, write and delete there",
         )
+
+
+def _s3_options() -> dict[str, Any]:
+    attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", ATTEMPTS))
+    retries = {"mode": "standard", "total_max_attempts": attempts}
+    return {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": retries}}

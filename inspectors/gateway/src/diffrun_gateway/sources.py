@@ -107,9 +107,13 @@ class KubernetesSource:
         """Keeps the object beside the artifacts; whether the run has files to show."""
         if self._archive is None:
             return False
-        return await asyncio.to_thread(self._archive.write, run) or await asyncio.to_thread(
-            self._archive.has_files, run.ref.uid
-        )
+        try:
+            return await asyncio.to_thread(self._archive.write, run) or await asyncio.to_thread(
+                self._archive.has_files, run.ref.uid
+            )
+        except OSError as error:
+            logger.warning("cannot look for the files of run %s, which stays listed: %s", run.ref.uid, error.strerror)
+            return True
 
     async def _archived(self) -> None:
         """Runs that were deleted before this process began."""
@@ -145,14 +149,24 @@ class WorkspaceSource:
 
     async def look(self) -> None:
         """Finds what is new."""
-        if self._archive is not None:
+        uids = await self._stored() | await self._streams()
+        for uid in sorted(uids - self._with_object):
+            await self._derive(uid)
+
+    async def _stored(self) -> set[str]:
+        """The UIDs that have a directory."""
+        if self._archive is None or self._files is None:
+            return set()
+        try:
             for run in await asyncio.to_thread(self._archive.changed, archived=False):
                 self._with_object.add(run.ref.uid)
                 self._registry.put(run)
-        uids = set(await asyncio.to_thread(self._files.runs)) if self._files else set()
-        uids |= await self._streams()
-        for uid in sorted(uids - self._with_object):
-            await self._derive(uid)
+            found = set(await asyncio.to_thread(self._files.runs))
+        except OSError as error:
+            self._registry.problems["workspace"] = f"the workspace cannot be read ({error.strerror}); runs may miss"
+            return set()
+        self._registry.problems.pop("workspace", None)
+        return found
 
     async def _derive(self, uid: str) -> None:
         """From the run's events, each time there are new ones."""

@@ -15,14 +15,8 @@ from fsspec.core import url_to_fs
 from diffrun_contracts import names
 from diffrun_gateway.files import EventFile, Files, NotThere, PodDirectory, State, parts_in_run
 
-_S3_OPTIONS: dict[str, Any] = {
-    # Somebody waits for the page: fewer attempts than a worker makes.
-    "config_kwargs": {
-        "connect_timeout": 5,
-        "read_timeout": 20,
-        "retries": {"mode": "standard", "total_max_attempts": 3},
-    }
-}
+# Somebody waits for the page: fewer attempts than a worker makes.
+_S3_CONFIG = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "total_max_attempts": 3}}
 
 
 class StoreFiles(Files):
@@ -30,13 +24,11 @@ class StoreFiles(Files):
 
     def __init__(self, url: str) -> None:
         """Asks the store for nothing yet. Raises OSError where there is no client for the URL's scheme."""
-        options = _S3_OPTIONS if url.startswith(("s3://", "s3a://")) else {}
+        options: dict[str, Any] = {"config_kwargs": _S3_CONFIG} if url.startswith(("s3://", "s3a://")) else {}
         try:
             self._fs, root = url_to_fs(url.rstrip("/"), use_listings_cache=False, skip_instance_cache=True, **options)
         except (ImportError, ValueError) as error:
-            raise OSError(
-                errno.ENOTSUP, f"the workspace {url} needs a client that is not installed: {error}"
-            ) from error
+            raise OSError(errno.ENOTSUP, f"the workspace {url}: its client is not installed ({error})") from error
         self._root = str(root).rstrip("/")
 
     @contextmanager
