@@ -1,10 +1,10 @@
 """An S3-compatible server on a thread, spoken to over HTTP, that can be told to fail."""
 
 import threading
+import urllib.request
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import fsspec
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -32,8 +32,7 @@ class S3Server:
         self.url = f"http://127.0.0.1:{self._server.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
-        options = {"key": "id", "secret": "canary-secret", "endpoint_url": self.url, "skip_instance_cache": True}
-        fsspec.filesystem("s3", client_kwargs={"region_name": "us-east-1"}, **options).mkdir(BUCKET)
+        urllib.request.urlopen(urllib.request.Request(f"{self.url}/{BUCKET}", method="PUT")).close()
 
     def environment(self) -> dict[str, str]:
         """What a client needs to know."""

@@ -103,7 +103,7 @@ class BlockContext(Protocol):
 
     @property
     def workspace(self) -> Workspace:
-        """The files that the run's blocks share."""
+        """The files that the run's blocks share: read at its `path`, `write`, or make at a `place` and `keep`."""
 
     @property
     def directory(self) -> str:

@@ -139,14 +139,13 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
     limits: Limits = Limits()
     workspace: Path | None = None
-    """Where the workspace is mounted. Unset, here and in `workspace_url`: no artifacts, and no history beyond what Redis
-    keeps."""
+    """Where the workspace is mounted. Unset, and `workspace_url` too: no artifacts, no history beyond what Redis has."""
     workspace_namespace: str | None = None
     """The namespace whose claim is mounted there: runs of others may have their files where this process cannot read
     them, and the pages then say so. Unset: all runs write to the same directory."""
     workspace_url: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9+]*://[^@\s]+$")
-    """Instead of a mount: an fsspec URL of the object store, for example `s3://bucket/prefix`. Its client takes keys and
-    endpoint from its own variables, such as `AWS_ACCESS_KEY_ID`."""
+    """Instead of a mount: an fsspec URL of the object store, for example `s3://bucket/prefix`. Its client takes keys
+    and endpoint from its own variables, such as `AWS_ACCESS_KEY_ID`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

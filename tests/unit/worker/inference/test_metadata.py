@@ -13,6 +13,7 @@ from diffrun_worker.errors import PermanentError
 from diffrun_worker.inference.environment import describe_environment
 from diffrun_worker.inference.metadata import Part, SampleRecord, Series, merge, publish
 from diffrun_worker.sampling.batching import shard_indexes
+from diffrun_worker.stored_workspace import StoredWorkspace
 from diffrun_worker.workspace import Workspace
 
 NOON = datetime(2026, 2, 17, 12, tzinfo=UTC)
@@ -212,3 +213,20 @@ def test_the_environment_names_the_array_task_under_slurm() -> None:
 
     assert environment["slurm_job_id"] == "12345678"
     assert environment["slurm_array_task_id"] == "0"
+
+
+def test_shards_that_meet_only_in_an_object_store_complete_each_other(tmp_path: Path) -> None:
+    pods = [StoredWorkspace("memory://shards/x", tmp_path / str(shard)) for shard in range(2)]
+    for shard, workspace in enumerate(pods):
+        folder = workspace.place("output/A")
+        (folder / "videos").mkdir(parents=True)
+        (folder / "videos" / f"v{shard}.mp4").write_bytes(b"video")
+        (folder / f".encoding-{shard}").mkdir()
+        (folder / f".encoding-{shard}" / "half.mp4").write_bytes(b"half")
+        merged = publish(folder, part(shard, 2), workspace)
+    assert merged.complete
+    later = StoredWorkspace("memory://shards/x", tmp_path / "later").path("output/A")
+    assert read(later, "index.json") == merged.index
+    assert sorted(path.relative_to(later).as_posix() for path in later.rglob("*.*")) == [
+        "index.json", "metadata.json", "parts/0000.json", "parts/0001.json", "videos/v0.mp4", "videos/v1.mp4",
+    ]  # fmt: skip
