@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
     limits: Limits = Limits()
     workspace: Path | None = None
-    """Where the workspace is mounted. Unset, and `workspace_url` too: no artifacts, no history beyond what Redis has."""
+    """Where the workspace is mounted. Without it or `workspace_url`: no artifacts, no history but what Redis keeps."""
     workspace_namespace: str | None = None
     """The namespace whose claim is mounted there: runs of others may have their files where this process cannot read
     them, and the pages then say so. Unset: all runs write to the same directory."""
