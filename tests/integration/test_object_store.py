@@ -119,7 +119,11 @@ def test_a_training_goes_on_from_the_states_in_the_store_and_keeps_as_many_as_as
     home = f"{names.block_dir(first.task.run.uid, 'work')}/checkpoints"
     found = {name.split("/")[1] for name in stored.sizes(home) if name.startswith("state/")}
     assert found == {"step-000000006", "step-000000007"}
-    drawn = perform(tmp_path, "generatePreview", {**PREVIEW, "modelPath": str(again.result.outputs["model_path"])})
+    model = str(again.result.outputs["model_path"])
+    other = perform(tmp_path, "train", {**TRAIN, "steps": 8, "resume": model})
+    assert other.exit_code == 0, other.result.error
+    assert min(p["step"] for b in events(stored, other) if b["type"] == "metric" for p in b["points"]) >= 7
+    drawn = perform(tmp_path, "generatePreview", {**PREVIEW, "modelPath": model})
     assert drawn.exit_code == 0, drawn.result.error
 
 

@@ -4,7 +4,7 @@ import inspect
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -173,6 +173,8 @@ def _resume(
     if world.leads:
         found = states.newest()
         if found is None and config.resume is not None:
+            beside = PurePosixPath(config.resume).parent / checkpoints.STATES  # where `resume` names a training's model
+            ctx.workspace.path(str(beside))
             found = checkpoints.find(ctx.workspace.path(config.resume))
     chosen = world.tell("resume", None if found is None else ctx.workspace.relative(found[1]))
     if not chosen:
