@@ -140,7 +140,11 @@ def test_bad_values_are_refused_in_words(pairs: list[str], words: str) -> None:
         pytest.param(
             ["runNamespaces={a}", "singleNode=true", "workspace.hostPath=/runs"], "", id="one directory for all"
         ),
-        pytest.param(["runNamespaces={a}", "workspace.url=s3://bucket/runs"], "", id="a store for all"),
+        pytest.param(
+            ["runNamespaces={a}", "workspace.url=s3://b/x", "networkPolicies.workerEgress[0].ports[0].port=443"],
+            "",
+            id="a store for all",
+        ),
     ],
 )
 def test_a_gateway_that_may_lack_files_of_other_namespaces_knows_it_and_the_notes_say_it(

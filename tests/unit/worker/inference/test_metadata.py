@@ -225,7 +225,8 @@ def test_shards_that_meet_only_in_an_object_store_complete_each_other(tmp_path: 
         (folder / f".encoding-{shard}" / "half.mp4").write_bytes(b"half")
         merged = publish(folder, part(shard, 2), workspace)
     assert merged.complete
-    later = StoredWorkspace("memory://shards/x", tmp_path / "later").path("output/A")
+    another = StoredWorkspace("memory://shards/x", tmp_path / "later")
+    later = another.path("output/A")
     assert read(later, "index.json") == merged.index
     assert sorted(path.relative_to(later).as_posix() for path in later.rglob("*.*")) == [
         "index.json", "metadata.json", "parts/0000.json", "parts/0001.json", "videos/v0.mp4", "videos/v1.mp4",

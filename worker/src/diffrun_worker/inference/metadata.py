@@ -148,13 +148,13 @@ def publish(folder: Path, part: Part, workspace: Workspace | None = None) -> Mer
     flush(folder)
     workspace = workspace or Workspace(str(folder))
     workspace.keep(folder)
-    at = workspace.relative(folder)
-    workspace.write(f"{at}/{part_name(part.shard, part.shards)}", part.model_dump_json().encode())
+    workspace.write(workspace.relative(folder / part_name(part.shard, part.shards)), part.model_dump_json().encode())
+    parts = workspace.relative(folder / PARTS)
     seen: Mapping[str, bytes] | None = None
-    while seen != (found := _part_files(workspace.refresh(f"{at}/{PARTS}").parent)):
+    while seen != (found := _part_files(workspace.refresh(parts).parent)):
         merged = merge(_of_run(found, part.run_id))
-        workspace.write(f"{at}/{METADATA}", _json(merged.metadata))
-        workspace.write(f"{at}/{INDEX}", _json(merged.index))
+        workspace.write(workspace.relative(folder / METADATA), _json(merged.metadata))
+        workspace.write(workspace.relative(folder / INDEX), _json(merged.index))
         seen = found
     return merged
 
