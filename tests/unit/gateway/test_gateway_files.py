@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from diffrun_contracts import names
-from diffrun_gateway.files import Files, NotThere
+from diffrun_gateway.files import NotThere, VolumeFiles
 
 UID = "3f1c2a90-6f1e-4e0b-9a52-6d7a3f0c1b2d"
 OWN = b"the run's own"
@@ -16,7 +16,7 @@ SECRET = b"what nobody may read"
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Files:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> VolumeFiles:
     """A run with a file, surrounded by what it must not reach."""
     base = tmp_path_factory.mktemp("base")
     own = base / "workspace" / names.run_dir(UID)
@@ -30,7 +30,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Files:
     (own / "link").symlink_to(base / "file")
     (own / "linked").symlink_to(base)
     (own / "around").symlink_to(own)
-    return Files(base / "workspace")
+    return VolumeFiles(base / "workspace")
 
 
 PARTS = st.sampled_from(
@@ -48,7 +48,7 @@ BELOW = PATHS.map(lambda path: f"{names.run_dir(UID)}/{path}")
 @example(path=f"{names.run_dir(UID)}/../other/file")
 @example(path=f"{names.run_dir(UID)}/linked/file")
 @example(path=f"{names.run_dir(UID)}x/file")
-def test_a_path_gives_the_runs_own_bytes_or_none(tree: Files, path: str) -> None:
+def test_a_path_gives_the_runs_own_bytes_or_none(tree: VolumeFiles, path: str) -> None:
     own = {f"{names.run_dir(UID)}/file", f"{names.run_dir(UID)}/deep/file"}
     try:
         data = tree.read(UID, path, 1 << 20)
@@ -59,7 +59,7 @@ def test_a_path_gives_the_runs_own_bytes_or_none(tree: Files, path: str) -> None
         assert data == OWN
 
 
-def test_a_device_in_the_place_of_a_file_gives_nothing(tree: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_in_the_place_of_a_file_gives_nothing(tree: VolumeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
     def device(*_: Any) -> int:
