@@ -106,8 +106,8 @@ class Limits(_Group):
     """Open streams of one user; all who look without a token count as different."""
     client_bytes: int = Field(default=4 << 20, ge=1024)
     """What may wait for one client before its stream is closed; it reconnects and resumes."""
-    send_seconds: Seconds = 20
-    """How long one write to a client may take before its stream is closed."""
+    send_seconds: Seconds = 12
+    """How long one write to a client may take before its stream is closed; with the heartbeat, well below 30 s."""
     heartbeat_seconds: Seconds = 15
     """The longest silence of a stream."""
     runs_per_request: int = Field(default=32, ge=1)
