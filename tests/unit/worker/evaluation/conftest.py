@@ -1,12 +1,10 @@
-"""What the tests of evaluation look at: real digits, a classifier of them, Inception-v3 with random weights."""
+"""What the tests of evaluation look at: real digits, a classifier of them, a tiny model."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import UNet2DModel
-from torch_fidelity import feature_extractor_inceptionv3
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from diffrun_contracts.params.dataset import Dataset, Digits
 from diffrun_worker.data.images import Images
@@ -35,18 +33,6 @@ def trained(digits: Images) -> Classifier:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifier, "_STEPS", 250)
         return train_classifier(digits)
-
-
-@pytest.fixture(scope="session")
-def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of the real class, at random: nothing here can reach the real ones."""
-    path = tmp_path_factory.mktemp("inception") / "weights.pth"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feature_extractor_inceptionv3, "load_state_dict_from_url", lambda *_args, **_options: {})
-        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        torch.manual_seed(0)
-        torch.save(FeatureExtractorInceptionV3("random", ["2048"]).state_dict(), path)
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The block evaluate: tiny models, real digits, no cluster."""
 
-import hashlib
 import io
 import json
 import shutil
@@ -14,7 +13,6 @@ from PIL import Image
 
 from diffrun_contracts import params as contract
 from diffrun_contracts.params import Sampler, SamplerName
-from diffrun_worker.blocks import evaluate
 from diffrun_worker.blocks.evaluate import Evaluate
 from diffrun_worker.blocks.generate import GenerateFull
 from diffrun_worker.data.images import Images
@@ -22,7 +20,7 @@ from diffrun_worker.errors import ErrorCode, PermanentError, Stopped
 from diffrun_worker.evaluation import classifier
 from diffrun_worker.evaluation.classifier_cache import classifier_features
 from diffrun_worker.evaluation.frechet import frechet_distance
-from diffrun_worker.evaluation.statistics import Moments, moments_of
+from diffrun_worker.evaluation.statistics import moments_of
 from diffrun_worker.registry import parse_params
 from diffrun_worker.sampling.images import to_bytes
 from diffrun_worker.sampling.loader import load_model
@@ -85,33 +83,6 @@ def test_the_outputs_say_what_the_figure_is_of(ctx: RecordingContext, digits: Im
     assert float(outputs["runtime_seconds"]) > 0
     assert str(outputs["code_version"]).startswith("0.1.0+")
     assert "10 images for 64 features" in str(outputs["note"]), "so few images leave the covariance without rank"
-
-
-def test_a_fid_is_what_inception_measures_and_its_statistics_may_come_from_a_file(
-    ctx: RecordingContext, inception_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[Moments] = []
-    # Eigenvalues of 2048×2048 take seconds and are tested elsewhere.
-    monkeypatch.setattr(evaluate, "frechet_distance", lambda *moments: (given.extend(moments), 12.5)[1])
-    shutil.copy(inception_file, ctx.root / "inception.pth")
-    sha256 = hashlib.sha256(inception_file.read_bytes()).hexdigest()
-    np.savez(ctx.root / "stats.npz", mu=np.zeros(2048), sigma=np.eye(2048))
-    params = parsed(
-        features="inception",
-        weights={"path": "inception.pth", "sha256": sha256},
-        reference={"statistics": "stats.npz"},
-        samples=3,
-        sampler={"name": "DDPM", "steps": 5},
-    )
-    outputs = Evaluate().run(params, ctx)
-    (point,) = ctx.points
-    assert (point.name, point.value) == ("eval/fid", 12.5)
-    assert point.labels == {"n": 3, "nfe": 5, "sampler": "DDPM"}
-    reference, generated = given
-    assert torch.equal(reference.covariance, torch.eye(2048, dtype=torch.float64))
-    assert (generated.dimension, generated.count) == (2048, 3)
-    assert outputs["features_identity"] == f"inception-v3-2048-{sha256}"
-    assert outputs["reference"] == "stats.npz"
 
 
 @pytest.mark.parametrize(

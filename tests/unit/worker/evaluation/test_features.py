@@ -1,52 +1,14 @@
-"""Inception-v3, with random weights in a file, by the very path that real ones take; and the classifier's features."""
-
-import hashlib
-from pathlib import Path
+"""The classifier's features, and weights that are not Inception-v3's; the rest is in `tests/integration/test_inception.py`."""
 
 import pytest
 import torch
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from diffrun_contracts.params.evaluate import InceptionWeights
 from diffrun_worker.data.images import Images
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.evaluation import classifier
 from diffrun_worker.evaluation.classifier_cache import classifier_features
 from diffrun_worker.evaluation.features import InceptionFeatures
-from diffrun_worker.evaluation.weights import load_weights
 from diffrun_worker.workspace import Workspace
-
-
-@pytest.fixture(scope="module")
-def inception(inception_file: Path) -> InceptionFeatures:
-    sha256 = hashlib.sha256(inception_file.read_bytes()).hexdigest()
-    given = InceptionWeights(path=inception_file.name, sha256=sha256)
-    return InceptionFeatures(load_weights(given, Workspace(str(inception_file.parent)), lambda: None), sha256)
-
-
-def test_features_are_those_of_torch_fidelitys_own_loading(inception: InceptionFeatures, inception_file: Path) -> None:
-    images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    theirs = FeatureExtractorInceptionV3("theirs", ["2048"], feature_extractor_weights_path=str(inception_file))
-    found = inception(images)
-    assert found.shape == (2, inception.dimension)
-    assert torch.equal(found, theirs(images)[0])
-    assert not torch.equal(found[0], found[1])
-
-
-def test_grey_images_count_as_colour_images_of_equal_channels(inception: InceptionFeatures) -> None:
-    grey = torch.randint(256, (1, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(inception(grey), inception(grey.repeat(1, 3, 1, 1)))
-
-
-def test_only_inception_gives_a_fid(inception: InceptionFeatures) -> None:
-    assert inception.metric == "eval/fid"
-    assert inception.identity.startswith("inception-v3-2048-")
-
-
-@pytest.mark.parametrize("images", [torch.zeros(1, 3, 8, 8), torch.zeros(1, 4, 8, 8, dtype=torch.uint8)])
-def test_what_is_no_batch_of_images_is_refused(inception: InceptionFeatures, images: torch.Tensor) -> None:
-    with pytest.raises(PermanentError, match="grey or colour images"):
-        inception(images)
 
 
 def test_tensors_of_another_network_are_refused() -> None:
