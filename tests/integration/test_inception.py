@@ -1,4 +1,4 @@
-"""Inception-v3, with random weights in a file, by the very path that real ones take: a hundred megabytes, and seconds."""
+"""Inception-v3, with random weights in a file, by the very path that real ones take; it takes seconds."""
 
 import hashlib
 import shutil

@@ -1,4 +1,4 @@
-"""The classifier's features, and weights that are not Inception-v3's; the rest is in `tests/integration/test_inception.py`."""
+"""The classifier's features, and weights of another network; the rest is in `tests/integration/test_inception.py`."""
 
 import pytest
 import torch
