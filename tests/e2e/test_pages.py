@@ -5,10 +5,10 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from forwarding import forwarded
 from runs import block, quick, run
 from scenario import Runs
 
@@ -24,21 +24,6 @@ def pages(cluster: Kubectl, images: Images, hub: str, worker_id: str) -> Iterato
     installed.install()
     yield installed
     installed.uninstall()
-
-
-@contextmanager
-def forwarded(release: Release) -> Iterator[str]:
-    """The gateway's URL on this machine, for as long as the context lasts."""
-    command = release.kubectl.command("port-forward", f"service/{release.name}-gateway", ":80")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=release.kubectl.environment())
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert "Forwarding from 127.0.0.1:" in line, line
-        yield "http://127.0.0.1:" + line.split("127.0.0.1:")[1].split(" ")[0]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_a_gate_is_approved_in_the_browser_and_the_run_goes_on(pages: Release, root: Path) -> None:

@@ -23,13 +23,13 @@ class _Quiet(WSGIRequestHandler):
 class S3Server:
     """Keeps `BUCKET` in memory until it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.fault: Fault = lambda _method, _path: None
         self.requests: list[tuple[str, str, int | None]] = []
         """Method, path and failure of each request so far."""
         self._app = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet)
-        self.url = f"http://127.0.0.1:{self._server.port}"
+        self._server = make_server(host, 0, self._answer, threaded=True, request_handler=_Quiet)
+        self.url = f"http://{host}:{self._server.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         urllib.request.urlopen(urllib.request.Request(f"{self.url}/{BUCKET}", method="PUT")).close()

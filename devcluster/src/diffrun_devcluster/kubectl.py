@@ -148,7 +148,7 @@ def eventually(met: Callable[[], Any], timeout: float, what: str) -> Any:
 
 def condition(run: Manifest, kind: str) -> Manifest:
     """A condition of an object, empty where it has none of that type."""
-    for entry in run.get("status", {}).get("conditions", []):
+    for entry in run.get("status", {}).get("conditions") or []:  # a new CRD has a null there
         if entry["type"] == kind:
             found: Manifest = entry
             return found

@@ -63,10 +63,14 @@ class Release:
 
     def install(self, **values: str) -> None:
         """`helm upgrade --install`, and waits until it is ready; the CRD is there by `install_crds`."""
-        self._clear_leftovers()
-        self.cluster.run("apply", "--server-side", "--filename", "-", stdin=json.dumps(_restricted(self.namespace)))
+        self.make_namespace()
         self._helm("upgrade", "--install", self.name, str(CHART), "--wait", "--timeout", "5m",
                    "--values", str(KIND_VALUES), "--set", "crds.install=false", *self._values(values))  # fmt: skip
+
+    def make_namespace(self) -> None:
+        """The namespace, once whatever a release of the same name has left is gone; it takes restricted pods alone."""
+        self._clear_leftovers()
+        self.cluster.run("apply", "--server-side", "--filename", "-", stdin=json.dumps(_restricted(self.namespace)))
 
     def _clear_leftovers(self) -> None:
         """Waits for a namespace that is on its way out, and frees the volumes of one that is gone."""
