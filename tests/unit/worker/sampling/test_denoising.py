@@ -13,7 +13,7 @@ from diffrun_worker.sampling.loop import denoise, generators_for
 from diffrun_worker.sampling.schedules import Schedule
 
 TOLERANCE = {DType.FLOAT32: 1e-4, DType.FLOAT64: 1e-9}
-SEEDS = [3, 4, 5, 6]
+SEEDS = [3, 4, 5]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_reduced_precision_unet_leaves_the_arithmetic_in_float32(trained: Path
 
 
 def test_a_preview_of_the_trained_digits_is_ink_on_paper(model: Model) -> None:
-    samples = run(model, Sampler(steps=10), list(range(16)))
+    samples = run(model, Sampler(steps=10), list(range(8)))
     # Digits are mostly background: a model that has not learned draws grey.
     assert (samples < -0.8).float().mean() > 0.4
     assert (samples > 0.5).float().mean() > 0.03
