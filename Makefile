@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Where the environment forbids bytecode, every one of the many processes would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,8 +43,6 @@ test: setup $(WEB)/dist/index.html ## Everything: lint, unit tests, Redis, and t
 	$(call timed,end-to-end tests,$(BIN)/python -m pytest tests/e2e -n $(E2E_PROCESSES) --dist loadfile --durations=10)
 
 .PHONY: test-unit
-# Where bytecode is forbidden, as in many containers, every process would compile torch and diffusers anew: 10 s each.
-test-unit: export PYTHONDONTWRITEBYTECODE :=
 test-unit: $(STAMP) $(WEB)/node_modules/.stamp ## The unit tests: no cluster, root, GPU or network
 	$(BIN)/python -m pytest tests/unit -n auto --dist worksteal
 	npm --prefix $(WEB) test --silent -- --no-isolate
