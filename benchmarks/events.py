@@ -54,6 +54,8 @@ RATE = 1000
 TICK = 0.005
 BURST = 10_000
 """Points that a worker makes before it waits for those to be in its file: what no block ever reaches in a step."""
+PATIENCE = 40
+"""Seconds after the last event that clients wait for what has not come; the rest counts as missing."""
 OBSERVED = 8
 """Clients whose every event is timed; of the others the events are counted."""
 _TIME = re.compile(rb'"time": ?"([^"]+)"')
@@ -69,6 +71,7 @@ def main() -> int:
     results: dict[str, Any] = {"cores": os.cpu_count(), "rate": RATE, "load": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory() as directory, redis_server(Path(directory)) as url:
         results["publish"] = publish(url, Path(directory), options.repeats, options.points)
+        print(f"publisher: {results['publish']['ratio']} times the plain way", file=sys.stderr, flush=True)
         shutil.rmtree(Path(directory) / "runs")
         results["paint"] = paint(url, Path(directory), options.points)
         empty = Path(directory) / "follow"  # a gateway that starts reads what it finds, which is not what is timed
@@ -172,6 +175,8 @@ def follow(url: str, directory: Path, clients: int, options: argparse.Namespace)
         for way in (("gateway", "naive"), ("naive", "gateway"))[repeat % 2]:
             found[way].append(_follow_once(url, directory, clients, way, options.seconds))
     ours, plain = ({k: _median(runs, k) for k in runs[0]} for runs in found.values())
+    told = ", ".join(f"{key} {ours[key]:g} beside {plain[key]:g}" for key in ("delivered_s", "p50_ms", "p99_ms"))
+    print(f"{clients} clients: {told}", file=sys.stderr, flush=True)
     return {"clients": clients, "ours": ours, "plain": plain,
             "delivered_ratio": round(ours["delivered_s"] / max(1.0, plain["delivered_s"]), 2),
             "p99_ratio": round(plain["p99_ms"] / ours["p99_ms"], 2)}  # fmt: skip
@@ -251,6 +256,9 @@ async def _clients(options: argparse.Namespace) -> None:
         if count != last:
             last, quiet_since = count, time.perf_counter()
         if total and (count >= total * len(streams) or time.perf_counter() - quiet_since > 3):
+            break
+        if time.perf_counter() - began > options.seconds + PATIENCE:
+            quiet_since = time.perf_counter()  # what has arrived so far counts
             break
     seconds = quiet_since - began
     lags = sorted(lag for stream in streams for lag in stream.lags)

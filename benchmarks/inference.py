@@ -51,8 +51,14 @@ from harness.comparison import (
 from torch import Tensor
 
 from diffrun_contracts.params import DType
-from diffrun_contracts.params.infer import CaptureConfig, ForceConfig
-from diffrun_worker.inference import Generation, InferenceConfig, build_scheduler, load_checkpoint
+from diffrun_worker.inference import (
+    CaptureConfig,
+    ForceConfig,
+    Generation,
+    InferenceConfig,
+    build_scheduler,
+    load_checkpoint,
+)
 from diffrun_worker.inference.loading import load_model_of
 from diffrun_worker.inference.recorder import Recorder, ShardOfRun
 from diffrun_worker.sampling.batching import batches
