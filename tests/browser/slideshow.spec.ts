@@ -36,6 +36,20 @@ test("the lightbox opens on a click and works by keyboard; Back closes it", asyn
   await expect(box).toBeVisible();
 });
 
+test("on the light table arrows, Home and End choose, and Enter opens what is chosen", async ({ page, stack }) => {
+  await open(page, stack.url);
+  await page.getByRole("group", { name: "Images" }).focus();
+  const chosen = page.locator(".tile[aria-current]");
+  await page.keyboard.press("ArrowRight");
+  await expect(chosen).toHaveAccessibleName(/preview, sample 0/);
+  await page.keyboard.press("ArrowRight");
+  await expect(chosen).toHaveAccessibleName(/preview, sample 1/);
+  await page.keyboard.press("End");
+  await expect(chosen).toHaveAccessibleName(/full, sample 15/);
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("dialog")).toContainText("full · sample 15");
+});
+
 test("zoom keeps the point under the pointer, drag pans, 0 fits", async ({ page, stack }) => {
   await open(page, stack.url);
   await page.locator(".tile").first().click();
@@ -149,5 +163,20 @@ test("a card shows the newest value, exact bounds with their steps, the trend, a
   await expect(card.locator(".card-stats")).toContainText("−4 @30");
   await card.getByRole("button", { name: "Open the series of loss" }).click();
   await expect(card.locator(".u-over")).toBeVisible();
+  await page.reload();
+  await expect(card.locator(".u-over")).toBeVisible();
+  await card.getByRole("button", { name: "Close the series of loss" }).click();
+  await expect(card.locator(".u-over")).toBeHidden();
   await stack.play("finish cards");
+});
+
+test("pointing at the newest value of a card marks the same step in the others", async ({ page, stack }) => {
+  await open(page, stack.url);
+  const marked = page.locator('.newest[data-marked="true"]');
+  await expect(page.locator(".newest")).not.toHaveCount(0);
+  await expect(marked).toHaveCount(0);
+  await page.locator(".newest").first().hover();
+  await expect.poll(() => marked.count()).toBeGreaterThan(1);
+  await page.mouse.move(0, 0);
+  await expect(marked).toHaveCount(0);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clamp, columnsFor, fitScale, isPixelArt, visibleRows, zoomAt } from "./view";
+import { clamp, columnsFor, fitScale, gridMove, isPixelArt, visibleRows, zoomAt } from "./view";
 
 describe("the first look at an image", () => {
   it("shows a 16 × 16 digit at a whole multiple", () => {
@@ -39,4 +39,23 @@ describe("a virtualised grid", () => {
     expect(visibleRows(99_999, 400, 100, 3)).toEqual([3, 3]);
   });
   it("has a column at least", () => expect([columnsFor(50, 128, 8), columnsFor(408, 128, 8)]).toEqual([1, 3]));
+});
+
+describe("keys on a light table", () => {
+  it.each([
+    ["ArrowRight", 0, 1],
+    ["ArrowLeft", 5, 4],
+    ["ArrowDown", 1, 5],
+    ["ArrowUp", 5, 1],
+    ["Home", 7, 0],
+    ["End", 2, 9],
+    ["ArrowLeft", 0, null],
+    ["ArrowDown", 8, null],
+    ["ArrowRight", 9, null],
+    ["a", 3, null],
+  ])("%s from place %i of ten in rows of four leads to %s", (key, at, to) => {
+    expect(gridMove(key, at, 10, 4)).toBe(to);
+  });
+  it("chooses the first where none is chosen", () => expect(gridMove("ArrowDown", -1, 10, 4)).toBe(0));
+  it("leads nowhere on an empty table", () => expect(gridMove("Home", -1, 0, 4)).toBeNull());
 });

@@ -66,3 +66,16 @@ export function visibleRows(
 export function columnsFor(width: number, least: number, gap: number): number {
   return Math.max(1, Math.floor((width + gap) / (least + gap)));
 }
+
+/** Where a key leads on a light table of `count` places in rows of `columns`; null where it leads nowhere. -1 is none. */
+export function gridMove(key: string, at: number, count: number, columns: number): number | null {
+  const steps: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+  if (count === 0) return null;
+  if (key === "Home") return 0;
+  if (key === "End") return count - 1;
+  const step = steps[key];
+  if (step === undefined) return null;
+  if (at < 0) return 0;
+  const to = at + step;
+  return to < 0 || to >= count ? null : to;
+}

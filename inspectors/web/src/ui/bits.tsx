@@ -32,9 +32,9 @@ export function Phase({ phase }: { phase: RunPhase }) {
   return <State icon={icon} word={word} tone={tone} spin={phase === "Running"} />;
 }
 
-/** A figure: three digits to read, all of them on hover. */
-export function Figure({ value }: { value: number | null | undefined }) {
-  return <span title={full(value)}>{si(value)}</span>;
+/** A figure: three digits to read; all of them, and the step that it is of, on hover. */
+export function Figure({ value, step = null }: { value: number | null | undefined; step?: number | null }) {
+  return <span title={step === null ? full(value) : `${full(value)} at step ${step}`}>{si(value)}</span>;
 }
 
 /** An instant: local time, the UTC in the title. */

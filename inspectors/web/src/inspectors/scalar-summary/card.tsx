@@ -1,12 +1,14 @@
 /** A metric: its newest value large, where it is heading, its bounds, its last hundred values; a row a run in comparisons. */
-import { useSignal } from "@preact/signals";
+import { useMemo } from "preact/hooks";
 import { age, delta, full, si } from "../../lib/format";
 import { freshness, recent, type Summary } from "../../lib/summary";
 import { TREND_ARROW, trend } from "../../lib/trend";
+import { list } from "../../lib/urlstate";
 import { now } from "../../stores/clock";
 import { type Page, runName, runStroke, usePage } from "../../stores/page";
 import { Figure, Swatch } from "../../ui/bits";
 import { Icon } from "../../ui/icons";
+import { control } from "../../ui/router";
 import { Sparkline } from "../../ui/sparkline";
 import { MetricLineChart } from "../line-chart";
 
@@ -23,10 +25,11 @@ function isAtRest(page: Page, run: string): boolean {
 }
 
 export function Card({ name, rows, runs, urlPrefix }: CardProps) {
-  const open = useSignal(false);
+  const opened = useMemo(() => control(list("o"), urlPrefix), [urlPrefix]);
+  const open = opened.value.includes(name);
   const many = runs.length > 1;
   return (
-    <article class="card" data-metric={name} data-open={open.value}>
+    <article class="card" data-metric={name} data-open={open}>
       <header class="card-head">
         <h3 class="truncate" title={name}>
           {name}
@@ -34,18 +37,16 @@ export function Card({ name, rows, runs, urlPrefix }: CardProps) {
         <button
           type="button"
           class="button quiet icon"
-          aria-expanded={open.value}
-          aria-label={`${open.value ? "Close" : "Open"} the series of ${name}`}
-          title={open.value ? "Close the series" : "Open the series"}
-          onClick={() => {
-            open.value = !open.value;
-          }}
+          aria-expanded={open}
+          aria-label={`${open ? "Close" : "Open"} the series of ${name}`}
+          title={open ? "Close the series" : "Open the series"}
+          onClick={() => opened.set(open ? opened.value.filter((other) => other !== name) : [...opened.value, name])}
         >
-          <Icon name={open.value ? "close" : "expand"} />
+          <Icon name={open ? "close" : "expand"} />
         </button>
       </header>
       {many ? <Rows rows={rows} /> : rows[0] && <Single summary={rows[0]} />}
-      {open.value && <MetricLineChart init={{ runs, metrics: [name], urlPrefix: `${urlPrefix}${name}.` }} />}
+      {open && <MetricLineChart init={{ runs, metrics: [name], urlPrefix: `${urlPrefix}${name}.` }} />}
     </article>
   );
 }
@@ -72,12 +73,32 @@ function Stale({ summary }: { summary: Summary }) {
   );
 }
 
+/** The newest value; its step is marked in the charts and the slideshow while the pointer is here, and theirs here. */
+function Newest({ summary }: { summary: Summary }) {
+  const page = usePage();
+  const { last, lastStep } = summary.stats;
+  return (
+    <span
+      class="newest"
+      data-marked={lastStep !== null && page.hover.value === lastStep}
+      onPointerEnter={() => {
+        page.hover.value = lastStep;
+      }}
+      onPointerLeave={() => {
+        page.hover.value = null;
+      }}
+    >
+      <Figure value={last} />
+    </span>
+  );
+}
+
 function Single({ summary }: { summary: Summary }) {
   const { stats } = summary;
   return (
     <>
       <p class="card-value">
-        <Figure value={stats.last} />
+        <Newest summary={summary} />
         <TrendWord summary={summary} />
       </p>
       <Sparkline
@@ -169,21 +190,24 @@ function Row({ row, base }: { row: Summary; base: Summary | undefined }) {
           <Swatch slot={hue} dash={dash} />
           <span class="truncate">{runName(page, row.run)}</span>
         </span>
+        <Stale summary={row} />
       </th>
       <td class="num">
-        <Figure value={stats.last} />
+        <Newest summary={row} />
       </td>
       {base && (
         <td class="num muted" title={difference === null ? undefined : full(difference)}>
           {row === base ? "base" : difference === null ? "–" : delta(difference)}
         </td>
       )}
-      <td class="num" title={stats.minStep === null ? undefined : `at step ${stats.minStep}`}>
-        {si(stats.min)}
+      <td class="num">
+        <Figure value={stats.min} step={stats.minStep} />
       </td>
-      <td class="num">{si(stats.mean)}</td>
-      <td class="num" title={stats.maxStep === null ? undefined : `at step ${stats.maxStep}`}>
-        {si(stats.max)}
+      <td class="num">
+        <Figure value={stats.mean} />
+      </td>
+      <td class="num">
+        <Figure value={stats.max} step={stats.maxStep} />
       </td>
       <td class="nowrap">
         <TrendWord summary={row} />

@@ -1,7 +1,7 @@
 /** The light table: rows of thumbnails in a box of its own, of which only those near the eye exist. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { columnsFor, visibleRows } from "../../lib/view";
+import { columnsFor, gridMove, visibleRows } from "../../lib/view";
 import { runName, runStroke, usePage } from "../../stores/page";
 import type { ArtifactEntry } from "../../types/api";
 import { Swatch } from "../../ui/bits";
@@ -17,7 +17,9 @@ export interface GridProps {
   pixels: number;
   current: string | null;
   onOpen: (artifact: ArtifactEntry) => void;
-  /** Told how many of the newest images are below what is seen. */
+  /** Makes the sample with this number the current one. */
+  onMove: (index: number) => void;
+  /** Told whether the newest images are in sight. */
   onEndVisible: (visible: boolean) => void;
 }
 
@@ -30,7 +32,7 @@ const LEAST = 96;
 /** Room for the ring around a chosen tile; `.grid-box` has it as its padding. */
 const INSET = 3;
 
-export function Grid({ rows, list, runs, pixels, current, onOpen, onEndVisible }: GridProps) {
+export function Grid({ rows, list, runs, pixels, current, onOpen, onMove, onEndVisible }: GridProps) {
   const box = useRef<HTMLDivElement>(null);
   const seen = useSignal({ top: 0, height: 600, width: 800 });
   useLayoutEffect(() => {
@@ -57,7 +59,8 @@ export function Grid({ rows, list, runs, pixels, current, onOpen, onEndVisible }
   const fill = (groupWidth - PAIR_GAP * (perGroup - 1)) / perGroup;
   const tile = Math.floor(Math.max(rows ? LEAST : 0, Math.min(pixels * 1.35, fill)));
   const rowHeight = tile + CAPTION + GAP;
-  const table: Group[][] = chunk(rows ?? list.map((artifact) => [artifact]), columns);
+  const samples: readonly Group[] = rows ?? list.map((artifact) => [artifact]);
+  const table: Group[][] = chunk(samples, columns);
   const [first, last] = visibleRows(seen.value.top, seen.value.height, rowHeight, table.length);
 
   useEffect(() => {
@@ -69,6 +72,21 @@ export function Grid({ rows, list, runs, pixels, current, onOpen, onEndVisible }
     else if (top + rowHeight > element.scrollTop + element.clientHeight)
       element.scrollTop = top + rowHeight - element.clientHeight;
   }, [current]);
+
+  const onKey = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = samples.findIndex((cells) => cells.some((cell) => cell?.id === current));
+    if (event.key === "Enter" && event.target === box.current) {
+      const chosen = samples[at]?.find((cell) => cell?.id === current);
+      if (chosen) onOpen(chosen);
+      return;
+    }
+    const to = gridMove(event.key, at, samples.length, columns);
+    if (to === null) return;
+    event.preventDefault();
+    box.current?.focus({ preventScroll: true }); // from a tile that may scroll out of sight
+    onMove(to);
+  };
 
   const template = `repeat(${perGroup}, ${tile}px)`;
   const blocks = new Set(list.map((artifact) => artifact.block));
@@ -85,7 +103,7 @@ export function Grid({ rows, list, runs, pixels, current, onOpen, onEndVisible }
           ))}
         </div>
       )}
-      <div class="grid-box" ref={box} tabIndex={0} role="group" aria-label="Images">
+      <div class="grid-box" ref={box} tabIndex={0} role="group" aria-label="Images" onKeyDown={onKey}>
         <div class="grid-space" style={{ height: `${table.length * rowHeight - GAP}px` }}>
           {table.slice(first, last).map((groups, i) => (
             <div

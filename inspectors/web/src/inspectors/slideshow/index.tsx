@@ -138,6 +138,7 @@ export function Slideshow({ init }: { init: InspectorInit }) {
             current.value = artifact.id;
             c.open.set(artifact.id);
           }}
+          onMove={moveTo}
           onEndVisible={(visible) => {
             endVisible.value = visible;
             if (visible) seen.value = source.fresh.length;
