@@ -27,6 +27,10 @@ class Runs:
     def get(self, name: str) -> Manifest:
         return self.kubectl.get("dfr", name)
 
+    def patch_spec(self, name: str, **spec: object) -> None:
+        """What a user does to a run with `kubectl patch`."""
+        self.kubectl.run("patch", "dfr", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
     def until(self, name: str, what: str, met: Callable[[Manifest], bool], timeout: float = LIMIT) -> Manifest:
         """Follows a run until its object is as wanted."""
         return self.kubectl.watch("dfr", name, met, timeout, what)

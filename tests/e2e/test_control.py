@@ -1,7 +1,5 @@
 """Pause holds a run inside its loop; cancel ends it wherever it is."""
 
-import json
-
 import pytest
 from runs import quick, run, slow
 from scenario import Runs, states
@@ -11,20 +9,16 @@ from diffrun_devcluster.kubectl import condition, eventually
 from diffrun_devcluster.release import Release
 
 
-def patch_spec(runs: Runs, name: str, **spec: object) -> None:
-    runs.kubectl.run("patch", "dfr", name, "--type=merge", "-p", json.dumps({"spec": spec}))
-
-
 def test_a_paused_run_holds_between_two_steps_and_goes_on_where_it_was(runs: Runs) -> None:
     name = runs.start(run("pause", slow("work", seconds=6)))
     runs.until_block(name, "work", "Running")
-    patch_spec(runs, name, pause=True)
+    runs.patch_spec(name, pause=True)
     held = runs.until_condition(name, "Paused", "Holding")
     assert states(held) == {"work": "Running"}
     (pod,) = runs.pods(name)
     assert pod["metadata"]["annotations"][names.ANNOTATION_PAUSE] == "true"
 
-    patch_spec(runs, name, pause=False)
+    runs.patch_spec(name, pause=False)
     ended = runs.finished(name)
     assert condition(ended, "Succeeded")["status"] == "True"
     assert condition(ended, "Paused")["status"] == "False"
@@ -34,12 +28,12 @@ def test_a_paused_run_holds_between_two_steps_and_goes_on_where_it_was(runs: Run
 def test_a_paused_run_starts_no_further_block(runs: Runs, approver: str) -> None:
     name = runs.start(run("pause-gate", quick("preview", gate={}), quick("full")))
     runs.until_condition(name, "GatePending")
-    patch_spec(runs, name, pause=True)
+    runs.patch_spec(name, pause=True)
     runs.until_condition(name, "Paused", "Holding")
     runs.decide(name, "preview", "Approved", approver)
     runs.until_block(name, "full", "Pending", reason="WaitingForResume")
     assert len(runs.jobs(name)) == 1
-    patch_spec(runs, name, pause=False)
+    runs.patch_spec(name, pause=False)
     assert condition(runs.finished(name), "Succeeded")["status"] == "True"
 
 
@@ -57,10 +51,10 @@ def test_cancel_ends_a_run_in_each_phase(runs: Runs, phase: str) -> None:
     else:
         runs.until_block(name, "first", "Running")
     if phase == "paused":
-        patch_spec(runs, name, pause=True)
+        runs.patch_spec(name, pause=True)
         runs.until_condition(name, "Paused", "Holding")
 
-    patch_spec(runs, name, cancel=True)
+    runs.patch_spec(name, cancel=True)
 
     ended = runs.finished(name)
     assert condition(ended, "Succeeded")["reason"] == "Cancelled"

@@ -12,12 +12,13 @@ from scenario import Runs, ledger, states
 from training_runs import FAST, ONE_CORE, artifacts, curve, points, training
 
 from diffrun_contracts import names
-from diffrun_devcluster.kubectl import Manifest, condition
+from diffrun_devcluster.kubectl import Manifest, condition, eventually
 from diffrun_devcluster.release import Release
 
 STEPS = 40
-LONG = 300
-"""Steps of a training that a test disturbs: some five seconds, where nobody else computes."""
+SAVED_EVERY = 20
+LONG = 400
+"""Steps of a training that a test disturbs: more than are done before it is told to hold."""
 
 
 # The sample, in small
@@ -133,19 +134,27 @@ def evict(runs: Runs, pod: str) -> None:
     runs.kubectl.run("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
 
 
-def lose_a_pod(runs: Runs, name: str, index: int, how: Callable[[Runs, str], None]) -> None:
-    """Takes one pod of the training away in the midst of its steps."""
+def lose_a_pod(runs: Runs, release: Release, name: str, index: int, how: Callable[[Runs, str], None]) -> None:
+    """Takes one pod of the training away in the midst of its steps: it is held there meanwhile."""
+    key = names.events_key(runs.get(name)["metadata"]["uid"])
 
-    def told(seen: Manifest) -> bool:
-        return ledger(seen).get("train", {}).get("progress", {}).get("done", 0) > 0
+    def steps_done() -> int:
+        bodies = [event["body"] for event in release.redis_events(key)]
+        return max(
+            (point["step"] for body in bodies if body["type"] == "metric" for point in body["points"]), default=0
+        )
 
-    runs.until(name, "progress is told", told, timeout=300)
+    eventually(lambda: steps_done() > 2 * SAVED_EVERY, 300, "steps are told that come after a checkpoint")
+    runs.patch_spec(name, pause=True)
+    runs.until_condition(name, "Paused", "Holding")
     (pod,) = [
         pod["metadata"]["name"]
         for pod in runs.pods(name)
         if pod["metadata"]["annotations"][names.ANNOTATION_INDEX] == str(index)
     ]
     how(runs, pod)
+    runs.kubectl.wait(f"pod/{pod}", "delete", 60)
+    runs.patch_spec(name, pause=False)
 
 
 def assert_resumed(before: dict[int, float], after: dict[int, float]) -> None:
@@ -156,8 +165,8 @@ def assert_resumed(before: dict[int, float], after: dict[int, float]) -> None:
 
 
 def test_a_pod_that_is_lost_in_the_midst_of_training_resumes(runs: Runs, release: Release, tmp_path: Path) -> None:
-    name = runs.start(run("resumes", training("train", steps=LONG, checkpoint={"everySteps": 20})))
-    lose_a_pod(runs, name, 0, kill)
+    name = runs.start(run("resumes", training("train", steps=LONG, checkpoint={"everySteps": SAVED_EVERY})))
+    lose_a_pod(runs, release, name, 0, kill)
     ended = runs.finished(name, timeout=600)
     assert condition(ended, "Succeeded")["status"] == "True", condition(ended, "Succeeded")
     assert ledger(ended)["train"]["attempt"] == 1
@@ -177,9 +186,9 @@ def test_a_worker_that_is_lost_takes_the_others_along_and_all_resume(
     retries: int,
     disruptions: int,
 ) -> None:
-    block = training("train", steps=LONG, workers=2, checkpoint={"everySteps": 20}) | {"retries": retries}
+    block = training("train", steps=LONG, workers=2, checkpoint={"everySteps": SAVED_EVERY}) | {"retries": retries}
     name = runs.start(run(f"restarts-{retries}", block))
-    lose_a_pod(runs, name, 1, how)
+    lose_a_pod(runs, release, name, 1, how)
     ended = runs.finished(name, timeout=600)
     assert condition(ended, "Succeeded")["status"] == "True", condition(ended, "Succeeded")
     line = ledger(ended)["train"]
