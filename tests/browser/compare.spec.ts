@@ -25,3 +25,13 @@ test("the last run cannot be taken out", async ({ page, stack }) => {
   await expect(page.locator(".run-legend li")).toHaveText([/ddpm-cat-1/]);
   await expect(page.getByRole("link", { name: /^Take / })).toHaveCount(0);
 });
+
+test("an image is compared with the same sample of the other run", async ({ page, stack }) => {
+  const [a, b] = [await stack.uid("ddpm-cat-0"), await stack.uid("ddpm-cat-1")];
+  await page.goto(`${stack.url}/compare?run=${a}&run=${b}`);
+  await page.locator(".tile").first().click();
+  await page.keyboard.press("c");
+  const box = page.getByRole("dialog");
+  await expect(box.locator(".stage-box")).toHaveCount(2);
+  await expect(box.getByLabel("compared with").locator("option:checked")).toHaveText("ddpm-cat-1 · preview · sample 0");
+});

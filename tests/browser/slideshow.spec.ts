@@ -1,4 +1,5 @@
 // slideshow and scalar_summary: every control used, and its effect seen.
+import { readFile } from "node:fs/promises";
 import type { Page } from "@playwright/test";
 import { expect, test } from "./stack";
 
@@ -95,7 +96,10 @@ test("two images are compared beside each other, wiped, in turn and subtracted",
 test("the original is downloaded under a name that says run and block, byte for byte", async ({ page, stack }) => {
   await open(page, stack.url);
   await page.locator(".tile").first().click();
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByLabel("Download the original").click()]);
+  const link = page.getByLabel("Download the original");
+  const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
+  const served = await page.request.get(new URL((await link.getAttribute("href")) ?? "", page.url()).href);
+  expect((await readFile(await download.path())).equals(await served.body())).toBe(true);
   expect(download.suggestedFilename()).toMatch(/ddpm-cat-0.*preview.*\.png$/);
 });
 
