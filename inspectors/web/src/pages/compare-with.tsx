@@ -9,6 +9,7 @@ import { Dialog } from "../ui/dialog";
 import { Icon } from "../ui/icons";
 import { useShortcuts } from "../ui/keyboard";
 import { compareSearch, href } from "../ui/router";
+import { FilterBox } from "./filter-box";
 
 /** As many as one reads; the filter finds the rest. */
 const SHOWN = 50;
@@ -55,32 +56,20 @@ function Choice({ entry }: { entry: RunEntry }) {
   if (others.value.length === 0) return <p class="muted">There is no other run yet.</p>;
   return (
     <>
-      <Filter text={text} />
+      <FilterBox
+        label="Filter the other runs"
+        value={text.value}
+        onText={(typed) => {
+          text.value = typed;
+        }}
+        box={focus}
+      />
       <Others entry={entry} runs={filterRuns(others.value, text.value, [])} />
     </>
   );
 }
 
 const focus = (input: HTMLInputElement | null) => input?.focus();
-
-function Filter({ text }: { text: Signal<string> }) {
-  return (
-    <label class="search">
-      <Icon name="search" />
-      <input
-        ref={focus}
-        class="field"
-        type="search"
-        placeholder="Filter by name, namespace, phase"
-        aria-label="Filter the other runs"
-        value={text.value}
-        onInput={(event) => {
-          text.value = event.currentTarget.value;
-        }}
-      />
-    </label>
-  );
-}
 
 function Others({ entry, runs }: { entry: RunEntry; runs: readonly RunEntry[] }) {
   if (runs.length === 0) return <p class="muted">No run matches.</p>;

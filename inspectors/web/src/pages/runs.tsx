@@ -12,6 +12,7 @@ import { Icon } from "../ui/icons";
 import { useShortcuts } from "../ui/keyboard";
 import { Denied, Live } from "../ui/live";
 import { compareSearch, control, go, href } from "../ui/router";
+import { FilterBox } from "./filter-box";
 import { RunRow } from "./run-row";
 
 const filterText = control(text("q"));
@@ -44,7 +45,12 @@ export function RunsPage() {
     <div class="page">
       <div class="page-head">
         <h1>Runs</h1>
-        <FilterBox box={filterBox} />
+        <FilterBox
+          label="Filter the runs"
+          value={filterText.value}
+          onText={(typed) => filterText.set(typed, true)}
+          box={filterBox}
+        />
         <CompareLink runs={chosen} />
       </div>
       <PhaseChips runs={all} />
@@ -97,23 +103,6 @@ function useListKeys(
     { keys: "x", does: "Select the run for comparison", run: tick },
     { keys: "c", does: "Compare the selected runs", run: compare },
   ]);
-}
-
-function FilterBox({ box }: { box: RefObject<HTMLInputElement | null> }) {
-  return (
-    <label class="search">
-      <Icon name="search" />
-      <input
-        ref={box}
-        class="field"
-        type="search"
-        placeholder="Filter by name, namespace, phase"
-        aria-label="Filter the runs"
-        value={filterText.value}
-        onInput={(event) => filterText.set(event.currentTarget.value, true)}
-      />
-    </label>
-  );
 }
 
 /** What is missing and why. */
