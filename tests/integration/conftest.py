@@ -23,6 +23,21 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
+def live(redis_server: RedisServer) -> RedisServer:
+    """A Redis that answers."""
+    redis_server.start()
+    return redis_server
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """An empty workspace."""
+    path = tmp_path / "workspace"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
 def token() -> str:
     """The token that opens gated repositories, which no log may ever show."""
     return TOKEN

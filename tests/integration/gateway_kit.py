@@ -36,6 +36,7 @@ from diffrun_gateway.asgi import LimitedProtocol, Server
 from diffrun_gateway.services import Services
 from diffrun_gateway.settings import Settings
 from diffrun_gateway.telemetry import REGISTRY
+from diffrun_testkit.servers import RedisServer
 
 SECONDS = 15.0
 """How long anything is waited for."""
@@ -170,6 +171,13 @@ def write_object(workspace: Path, raw: dict[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(raw))
     temporary.replace(path)
+
+
+def a_pod(workspace: Path, redis_server: RedisServer, name: str = "cats") -> Pod:
+    """A pod of a run of that name, whose events go to the files and to Redis."""
+    run = a_run(name)
+    write_object(workspace, run_object(run))
+    return Pod(run, workspace, redis_server.client)
 
 
 @dataclass

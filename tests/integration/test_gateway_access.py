@@ -18,13 +18,6 @@ GATE = {"preview": {"state": "Waiting", "openedAt": "2026-01-01T00:00:00Z", "pre
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    path = tmp_path / "workspace"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 async def kube() -> AsyncIterator[FakeKubernetes]:
     async with kubernetes() as fake:
         yield fake

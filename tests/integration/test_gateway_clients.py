@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from gateway_kit import Gateway, Pod, a_run, eventually, gateway, point, run_object, sample, write_object
+from gateway_kit import Gateway, Pod, a_pod, eventually, gateway, point, sample
 
 from diffrun_contracts.events import Metric
 from diffrun_testkit.servers import RedisServer
@@ -16,27 +16,8 @@ pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
-def live(redis_server: RedisServer) -> RedisServer:
-    redis_server.start()
-    return redis_server
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    path = tmp_path / "workspace"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def pod(workspace: Path, live: RedisServer) -> Pod:
-    return a_pod("cats", workspace, live)
-
-
-def a_pod(name: str, workspace: Path, live: RedisServer) -> Pod:
-    run = a_run(name)
-    write_object(workspace, run_object(run))
-    return Pod(run, workspace, live.client)
+    return a_pod(workspace, live)
 
 
 def closed(reason: str) -> float:
@@ -95,7 +76,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_slows_nobody(
 async def test_a_client_that_takes_no_write_in_time_is_closed_and_the_others_go_on(
     workspace: Path, live: RedisServer, pod: Pod
 ) -> None:
-    before, other = closed("stuck"), a_pod("dogs", workspace, live)
+    before, other = closed("stuck"), a_pod(workspace, live, "dogs")
     # However much waits, it is not too much; the write that is not taken is the next heartbeat's at the latest.
     limits = {"client_bytes": 1 << 30, "send_seconds": 0.5, "heartbeat_seconds": 0.1}
     async with gateway(workspace, live.url, limits=limits) as gate, gate.events(other.run.uid) as stream:

@@ -31,12 +31,6 @@ async def kube() -> AsyncIterator[FakeKubernetes]:
         yield fake
 
 
-@pytest.fixture
-def live(redis_server: RedisServer) -> RedisServer:
-    redis_server.start()
-    return redis_server
-
-
 def settings(kube: FakeKubernetes, directory: Path) -> dict[str, Any]:
     namespaces = ["demo", "other"]
     return {

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from gateway_kit import Pod, a_run, gateway, point, run_object, sample, write_object
+from gateway_kit import Pod, a_pod, a_run, gateway, point, sample
 
 from diffrun_contracts import names
 from diffrun_contracts.events import Metric
@@ -15,23 +15,8 @@ pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
-def live(redis_server: RedisServer) -> RedisServer:
-    redis_server.start()
-    return redis_server
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    path = tmp_path / "workspace"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def pod(workspace: Path, live: RedisServer) -> Pod:
-    run = a_run()
-    write_object(workspace, run_object(run))
-    return Pod(run, workspace, live.client)
+    return a_pod(workspace, live)
 
 
 def dropped() -> Counter[str]:

@@ -21,13 +21,6 @@ from diffrun_testkit.servers import RedisServer
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    path = tmp_path / "workspace"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def pod(workspace: Path) -> Pod:
     run = a_run()
     write_object(workspace, run_object(run))

@@ -1,23 +1,13 @@
 """What Jobs and their pods say becomes the ledger: found, foreign, refused, gone, done, failed."""
 
 import pytest
-from decide_kit import T0, Story, block, job, job_name, pod, result, spec
+from decide_kit import T0, Story, block, job, job_name, outcome, pod, result, spec, started
 
 from diffrun_contracts.reasons import BlockReason, EventReason
 from diffrun_contracts.status import BlockState
 from diffrun_operator.model import JobPhase, PodPhase, Policy
 
 FAILED, RUNNING, SUCCEEDED, PENDING = PodPhase.FAILED, PodPhase.RUNNING, PodPhase.SUCCEEDED, PodPhase.PENDING
-
-
-def started(**fields: object) -> Story:
-    story = Story(spec(block("a", **fields)))
-    story.see()
-    return story
-
-
-def outcome(story: Story) -> tuple[BlockState, BlockReason]:
-    return story.entry("a").state, story.entry("a").reason
 
 
 # Names.

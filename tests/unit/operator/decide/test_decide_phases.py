@@ -1,19 +1,13 @@
 """Pending and Running, and the reasons that pods give."""
 
 import pytest
-from decide_kit import T0, Story, block, job, pod, result, spec
+from decide_kit import T0, job, pod, result, started
 
 from diffrun_contracts.reasons import BlockReason, EventReason
 from diffrun_contracts.status import BlockState, Progress
 from diffrun_operator.model import JobPhase, PodPhase
 
 FAILED, RUNNING, SUCCEEDED, PENDING = PodPhase.FAILED, PodPhase.RUNNING, PodPhase.SUCCEEDED, PodPhase.PENDING
-
-
-def started(**fields: object) -> Story:
-    story = Story(spec(block("a", **fields)))
-    story.see()
-    return story
 
 
 @pytest.mark.parametrize(

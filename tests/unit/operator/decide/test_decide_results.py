@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from decide_kit import T0, Story, block, job, pod, result, spec
+from decide_kit import T0, Story, block, job, outcome, pod, result, spec, started
 
 from diffrun_contracts.reasons import BlockReason
 from diffrun_contracts.status import BlockState
@@ -11,16 +11,6 @@ from diffrun_contracts.task import BlockResult
 from diffrun_operator.model import JobPhase, PodPhase
 
 FAILED, SUCCEEDED = PodPhase.FAILED, PodPhase.SUCCEEDED
-
-
-def started(**fields: object) -> Story:
-    story = Story(spec(block("a", **fields)))
-    story.see()
-    return story
-
-
-def outcome(story: Story) -> tuple[BlockState, BlockReason]:
-    return story.entry("a").state, story.entry("a").reason
 
 
 def test_a_complete_job_succeeds_its_block_with_shard_zeros_outputs() -> None:

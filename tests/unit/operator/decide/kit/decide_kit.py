@@ -7,9 +7,9 @@ from typing import Any
 
 from diffrun_contracts import names
 from diffrun_contracts.params import BLOCK_TYPES
-from diffrun_contracts.reasons import ConditionType, EventReason
+from diffrun_contracts.reasons import BlockReason, ConditionType, EventReason
 from diffrun_contracts.spec import DiffusionRunSpec
-from diffrun_contracts.status import BlockStatus, Condition, DiffusionRunStatus, GateDecision
+from diffrun_contracts.status import BlockState, BlockStatus, Condition, DiffusionRunStatus, GateDecision
 from diffrun_contracts.task import BlockResult, ErrorInfo
 from diffrun_operator.decide import decide
 from diffrun_operator.model import (
@@ -151,3 +151,15 @@ class Story:
         for name in blocks:
             self.see(job(name, JobPhase.COMPLETE, finished_at=self.now))
         return self.last
+
+
+def started(**fields: Any) -> Story:
+    """A run of one block, `a`, that has just been started."""
+    story = Story(spec(block("a", **fields)))
+    story.see()
+    return story
+
+
+def outcome(story: Story) -> tuple[BlockState, BlockReason]:
+    """Where block `a` stands, and why."""
+    return story.entry("a").state, story.entry("a").reason
