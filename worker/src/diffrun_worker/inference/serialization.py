@@ -40,9 +40,7 @@ class Serializable(Model):
             values = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise invalid_params(f"{cls.place}: not YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(values, dict):
-            raise invalid_params(f"{cls.place}: a mapping of parameters is needed")
-        return cls.from_dict(values)
+        return cls._from_parsed(values, "a mapping")
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -51,9 +49,7 @@ class Serializable(Model):
             values = json.loads(text)
         except ValueError as error:
             raise invalid_params(f"{cls.place}: not JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise invalid_params(f"{cls.place}: an object of parameters is needed")
-        return cls.from_dict(values)
+        return cls._from_parsed(values, "an object")
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -63,6 +59,12 @@ class Serializable(Model):
         except (OSError, UnicodeDecodeError) as error:
             raise invalid_params(f"{cls.place}: cannot read {path}: {error}") from error
         return cls.from_yaml(text)
+
+    @classmethod
+    def _from_parsed(cls, values: object, wanted: str) -> Self:
+        if not isinstance(values, dict):
+            raise invalid_params(f"{cls.place}: {wanted} of parameters is needed")
+        return cls.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` takes back; a function is named by where it stands."""
