@@ -15,8 +15,13 @@ Loading and one warm-up round are left out.
     plain shared  the same, but no class asked for twice
     forwards      the network alone, as often and as wide as ours calls it: the limit
     forwards one  the same for a batch of one, as often as there are samples
-    capture       ours with frames, deltas, video and metrics written to disk, until the last file is there; several
-                  batches, as a shard has them, since what waits at the end is waited for once
+    shard         ours, several batches one after the other
+    capture       the same with frames, deltas, video and metrics written to disk, until the last file is there: what
+                  waits at the end is waited for once a shard
+
+A file system may take long to make files where many were deleted a moment ago (ext4 leaves their inodes alone for one
+to five minutes, and looks at each of them for every new file), which no shard meets. So all that is captured stays
+until the end, in a folder of its own below --scratch, and the time that one file takes to make is printed.
 
 `--flat` draws as many samples with everything captured, each number in a process of its own, and prints the rate and
 the most memory that the process held: neither may depend on the number.
@@ -74,7 +79,7 @@ RATIOS = [
     Ratio("t_fwd(1) / (t_fwd(B) / B)", "forwards one", "forwards"),
     Ratio("ours, one / ours", "ours, one", "ours"),
     Ratio("ours / forwards: the loop's overhead", "ours", "forwards"),
-    Ratio("capture / ours", "capture", "ours", at_most=1.10),
+    Ratio("capture / shard", "capture", "shard", at_most=1.10),
 ]
 
 
@@ -87,13 +92,15 @@ class Case:
     config: InferenceConfig
     batch: int
     total: int
-    """Samples of the variant `capture`, a few batches of them."""
+    """Samples of the variants `shard` and `capture`, a few batches of them."""
+    scratch: Path
+    """Where captures are kept until the end."""
 
     def label(self, name: str) -> int:
         return self.generation.ckpt_info.class_index(name)
 
 
-def make_case(options: argparse.Namespace, total: int) -> Case:
+def make_case(options: argparse.Namespace, total: int, scratch: Path) -> Case:
     ckpt = load_checkpoint(options.checkpoint)
     target, attracted, repelled = ckpt.classes[:3]
     stack = [
@@ -109,7 +116,7 @@ def make_case(options: argparse.Namespace, total: int) -> Case:
         capture=CaptureConfig(save_frames=True, save_deltas=True, save_video=True),
     )
     model = load_model_of(ckpt, options.device, DType(options.dtype))
-    return Case(model, Generation(model, build_scheduler(ckpt), config, ckpt), config, options.batch, total)
+    return Case(model, Generation(model, build_scheduler(ckpt), config, ckpt), config, options.batch, total, scratch)
 
 
 @torch.no_grad()
@@ -148,16 +155,29 @@ def forwards(case: Case, samples: int) -> None:
         model.unet(x, t, class_labels=labels, return_dict=False)
 
 
+def shard(case: Case) -> Tensor:
+    """Batch after batch, nothing kept."""
+    drawn = [case.generation.draw(batch) for batch in batches(range(case.total), case.batch)]
+    return drawn[0]
+
+
 def captured(case: Case) -> Tensor:
     """As a shard does it, without the charts of the whole run."""
-    with tempfile.TemporaryDirectory(prefix="diffrun-benchmark-") as folder:
-        recorder = Recorder(Path(folder), case.generation, case.config, str(case.model.device), ShardOfRun("benchmark"))
-        with recorder:
-            drawn = []
-            for batch in batches(range(case.total), case.batch):
-                recorder.begin(batch)
-                drawn.append(case.generation.draw(batch, recorder.record))
-        return drawn[0]
+    folder = Path(tempfile.mkdtemp(dir=case.scratch))
+    with Recorder(folder, case.generation, case.config, str(case.model.device), ShardOfRun("benchmark")) as recorder:
+        drawn = []
+        for batch in batches(range(case.total), case.batch):
+            recorder.begin(batch)
+            drawn.append(case.generation.draw(batch, recorder.record))
+    return drawn[0]
+
+
+def file_cost(folder: Path, files: int = 200) -> float:
+    """Seconds that one small file takes to make."""
+    started = time.perf_counter()
+    for number in range(files):
+        (folder / f"probe-{number}").write_bytes(b"x" * 1024)
+    return (time.perf_counter() - started) / files
 
 
 def variants(case: Case) -> dict[str, Callable[[], Any]]:
@@ -169,6 +189,7 @@ def variants(case: Case) -> dict[str, Callable[[], Any]]:
         "plain shared": lambda: plain(case, shared=True),
         "forwards": lambda: forwards(case, case.batch),
         "forwards one": lambda: [forwards(case, 1) for _ in range(case.batch)],
+        "shard": lambda: shard(case),
         "capture": lambda: captured(case),
     }
 
@@ -193,21 +214,22 @@ def report(case: Case, times: Times, difference: float) -> dict[str, Any]:
     return {"batch": case.batch, "steps": steps, "seconds": spreads(times), "ratios": compared(times, RATIOS)}
 
 
-def flat(options: argparse.Namespace) -> int:
+def flat(options: argparse.Namespace, scratch: Path) -> int:
     """The rate and the memory of a shard, for each number of samples."""
     print("samples   samples/s   most memory")
     for count in options.flat:
         arguments = ["--batch", str(options.batch), "--steps", str(options.steps), "--device", options.device]
         command = [sys.executable, __file__, "--capture", str(count), "--checkpoint", str(options.checkpoint)]
+        command += ["--scratch", str(scratch)]
         told = subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
         seconds, kibibytes = told.split()
         print(f"{count:7d}   {count / float(seconds):9.1f}   {int(kibibytes) / 1024:7.0f} MiB")
     return 0
 
 
-def capture_alone(options: argparse.Namespace) -> int:
+def capture_alone(options: argparse.Namespace, scratch: Path) -> int:
     """Draws so many samples with everything captured; prints the seconds and the process's peak in KiB."""
-    case = make_case(options, total=options.capture)
+    case = make_case(options, options.capture, scratch)
     case.generation.draw(range(min(case.batch, case.total)))
     started = time.perf_counter()
     captured(case)
@@ -220,24 +242,32 @@ def main() -> int:
     parser = options_of(__doc__)
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=4, help="batches of the variant capture")
+    parser.add_argument("--rounds", type=int, default=4, help="batches of a shard")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=[str(one) for one in DType], default="float32")
     parser.add_argument("--flat", type=int, nargs="+", metavar="SAMPLES", help="the rate and memory for each number")
     parser.add_argument("--capture", type=int, help=argparse.SUPPRESS)  # one of --flat's processes
+    parser.add_argument("--scratch", type=Path, help="the disk to capture to; the system's temporary folder by default")
     options = parser.parse_args()
-    machine = machine_of(options.device, limit_threads())
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    machine = machine_of(options.device, limit_threads())
     if options.capture:
-        return capture_alone(options)
+        return capture_alone(options, options.scratch)
     print(f"{machine}, {options.repeats} repeats, {options.clock} clock")
+    with tempfile.TemporaryDirectory(prefix="diffrun-benchmark-", dir=options.scratch) as folder:
+        return measure(options, machine, Path(folder))
+
+
+def measure(options: argparse.Namespace, machine: str, scratch: Path) -> int:
+    """What was asked for; the exit status."""
+    print(f"one small file takes {file_cost(scratch) * 1e6:.0f} µs to make")
     if options.flat:
-        return flat(options)
-    case = make_case(options, total=options.batch * options.rounds)
+        return flat(options, scratch)
+    case = make_case(options, options.batch * options.rounds, scratch)
     runs = {name: run for name, run in variants(case).items() if name in (options.variants or [name])}
     difference = check_equal(case, runs)
-    batches_of = {"capture": options.rounds}
+    batches_of = {"shard": options.rounds, "capture": options.rounds}
     times = interleaved(runs, options.repeats, clock=CLOCKS[options.clock], units=lambda name: batches_of.get(name, 1))
     return finish(options, machine, [report(case, times, difference)])
 

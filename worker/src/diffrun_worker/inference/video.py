@@ -28,7 +28,8 @@ MIN_SIDE = 128
 CRF = 18
 """x264's constant quality: visually lossless."""
 _ENCODER = "libx264"
-_PRESET = "veryfast"
+_PRESET = "superfast"
+"""Half of veryfast's time for files a quarter larger, of the same quality."""
 _PIXEL_FORMAT = {1: "gray", 3: "rgb24"}
 _SWITCH_OFF = "set capture.saveVideo: false (--no-video) to go without videos"
 
