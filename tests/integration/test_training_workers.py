@@ -14,7 +14,9 @@ from safetensors.torch import load_file
 
 from diffrun_contracts.params import Train as TrainParams
 from diffrun_worker.blocks.train import Train
+from diffrun_worker.errors import TemporaryError
 from diffrun_worker.testing import RecordingContext
+from diffrun_worker.training.distributed import join
 
 UNET = {
     "block_out_channels": [4, 8],
@@ -206,3 +208,19 @@ def test_a_pause_that_reaches_them_at_different_times_holds_them_after_the_same_
 
 def test_a_worker_whose_peer_is_gone_fails_for_now(said: Said) -> None:
     assert said["bereft"][0]["outputs"] == {"code": "PeersUnavailable", "exit": 75}
+
+
+def test_workers_that_do_not_come_are_a_temporary_failure() -> None:
+    environment = {
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "DIFFRUN_RENDEZVOUS_SECONDS": "1",
+    }
+    with (
+        pytest.raises(TemporaryError, match=r"workers: rank 0 of 2 did not meet the others .* within 1 s") as caught,
+        join(2, torch.device("cpu"), environment),
+    ):
+        pass
+    assert caught.value.code == "PeersUnavailable"

@@ -1,4 +1,4 @@
-"""What a step computes in: precision, compilation, and what is said where a GPU has no bfloat16 or no room."""
+"""What a step computes in: its precision, and what is said where a GPU has no bfloat16 or no room."""
 
 from pathlib import Path
 from typing import Any
@@ -63,27 +63,6 @@ def test_bfloat16_changes_a_loss_by_its_rounding_only(tmp_path: Path, fit: Fit) 
         told[precision] = losses(ctx)
     assert told["bfloat16"] == pytest.approx(told["float32"], rel=0.05)
     assert told["bfloat16"] != told["float32"]
-
-
-def test_a_compiled_network_is_what_the_steps_call_and_learns_the_same(
-    tmp_path: Path, fit: Fit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compiled: list[Any] = []
-    real = torch.compile
-
-    def traced(network: Any) -> Any:
-        compiled.append(network)
-        return real(network, backend="eager")  # traced as ever; a kernel's code would take minutes to make
-
-    monkeypatch.setattr(torch, "compile", traced)
-    told = []
-    for name, compile_it in (("plain", False), ("compiled", True)):
-        (tmp_path / name).mkdir()
-        ctx = RecordingContext(tmp_path / name)
-        fit(ctx, steps=3, compile=compile_it)
-        told.append(losses(ctx))
-    assert len(compiled) == 1
-    assert told[1] == pytest.approx(told[0], rel=1e-5)
 
 
 @pytest.mark.parametrize(
