@@ -16,6 +16,7 @@ import aiohttp
 
 from diffrun_contracts import names
 from diffrun_contracts.task import RunRef
+from diffrun_testkit.servers import free_port
 
 
 @contextmanager
@@ -116,14 +117,6 @@ def cpu_seconds(pid: int) -> float:
     """User and system time."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _open(port: int) -> bool:

@@ -1,6 +1,7 @@
 """Real servers for the worker: a Redis that can be killed, and the Hub's look-alike."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,20 @@ TOKEN = "hf_canary_0123456789"
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis that has not been started yet."""
-    directory = tmp_path / "redis"
+    with stopped_redis(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[RedisServer]:
+    """A second Redis, which answers."""
+    with stopped_redis(tmp_path / "other-redis") as server:
+        server.start()
+        yield server
+
+
+@contextmanager
+def stopped_redis(directory: Path) -> Iterator[RedisServer]:
     directory.mkdir()
     server = RedisServer(directory)
     yield server

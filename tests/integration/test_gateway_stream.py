@@ -170,6 +170,26 @@ async def test_redis_restarts_in_the_middle_of_a_run(workspace: Path, live: Redi
         assert await shown(gate, pod.run.uid) == list(range(6))
 
 
+async def test_a_failover_to_a_replica_that_is_behind_loses_nothing(
+    workspace: Path, live: RedisServer, other: RedisServer, pod: Pod
+) -> None:
+    async with gateway(workspace, live.url) as gate, gate.events(pod.run.uid) as stream:
+        pod.metric(*range(5))
+        assert await stream.steps(5) == list(range(5))
+        other.demote(live.port)
+        other.promote()
+        pod.metric(*range(3), start=5)  # the replica never got these
+        assert await stream.steps(3) == [5, 6, 7]
+        live.demote(other.port)  # what is behind the address is the replica's history now
+        pod.metric(*range(2), start=8, live=False)  # refused with READONLY
+        live.promote()
+        pod.metric(10.0, start=10)
+        await eventually(lambda: _has(gate, pod.run.uid, list(range(11))))
+        pod.metric(11.0, start=11)
+        while await stream.steps(1) != [11]:
+            pass
+
+
 async def test_without_redis_the_files_are_followed(workspace: Path, live: RedisServer, pod: Pod) -> None:
     async with gateway(workspace, None) as gate, gate.events(pod.run.uid) as stream:
         await stream.next("cursor")

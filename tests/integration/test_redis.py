@@ -146,6 +146,21 @@ def test_a_redis_that_lost_its_memory_leaves_the_file_complete(
     assert redis_server.events(KEY)[-1] == events[-1]
 
 
+def test_a_redis_that_becomes_a_replica_gets_everything_once_it_takes_writes_again(
+    redis_server: RedisServer, start: Callable[..., Worker]
+) -> None:
+    redis_server.start()
+    worker = start(steps=200, artifacts=20, stepSeconds=0.01)
+    until(lambda: redis_server.client.xlen(KEY) > 5)
+    redis_server.demote()
+    before, held = points(worker.file_events()), redis_server.client.xlen(KEY)
+    worker.until_in_file(lambda events: points(events) >= before + 20)
+    assert redis_server.client.xlen(KEY) == held
+    redis_server.promote()
+    assert worker.finish().exit_code == 0
+    assert redis_server.events(KEY) == worker.file_events()
+
+
 def test_a_redis_that_never_comes_stops_no_run_and_what_it_missed_is_told(
     redis_server: RedisServer, start: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:

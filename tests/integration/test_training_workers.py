@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from diffrun_contracts.params import Train as TrainParams
+from diffrun_testkit.servers import free_port
 from diffrun_worker.blocks.train import Train
 from diffrun_worker.errors import TemporaryError
 from diffrun_worker.testing import RecordingContext
@@ -118,12 +118,6 @@ def params(workers: int) -> dict[str, Any]:
         "sampleGrid": {"everySteps": 5, "samples": 1, "sampler": {"steps": 1}},
         "checkpoint": {"everySteps": 100},
     }
-
-
-def free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
 
 
 PHASES = [

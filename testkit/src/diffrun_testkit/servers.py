@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,13 @@ from diffrun_testkit.repos import Repo
 START_SECONDS = 20
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class RedisServer:
     """A redis-server on a port of its own."""
 
@@ -31,9 +38,7 @@ class RedisServer:
             raise FileNotFoundError("install redis-server: a real one is needed")
         self.binary = binary
         self.directory = directory
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.client = redis.Redis(host="127.0.0.1", port=self.port)
 
@@ -50,6 +55,7 @@ class RedisServer:
             "appendonly": "yes",
             "save": "",
             "bind": "127.0.0.1",
+            "repl-diskless-sync-delay": "0",
         }
         command = [self.binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
         with (self.directory / "log").open("ab") as log:
@@ -81,6 +87,27 @@ class RedisServer:
     def thaw(self) -> None:
         """Answers again."""
         self._signal(signal.SIGCONT)
+
+    def demote(self, master: int | None = None) -> None:
+        """Becomes a replica: it refuses writes (READONLY), and takes over what the server on `master`'s port has.
+
+        Without a port it is the replica of a server that is gone, and keeps what it has.
+        """
+        self.client.replicaof("127.0.0.1", str(master or free_port()))
+        if master is not None:
+            self._until(lambda: self.client.info("replication")["master_link_status"] == "up")
+
+    def promote(self) -> None:
+        """Takes writes again, and follows nobody."""
+        self.client.replicaof("NO", "ONE")
+
+    @staticmethod
+    def _until(met: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not met():
+            if time.monotonic() > deadline:
+                raise TimeoutError("redis-server did not follow its master in time")
+            time.sleep(0.01)
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process is not None:
