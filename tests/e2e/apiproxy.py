@@ -1,4 +1,4 @@
-"""Proxies before the API server: one kills the operator at a chosen one of its writes, one refuses it chosen requests.
+"""Proxies before the API server: one kills the operator at chosen ones of its calls, one refuses it chosen requests.
 
 They listen on loopback in plain HTTP, forward everything with the operator's own token and stream watches through.
 """
@@ -62,6 +62,11 @@ class ApiProxy:
     async def _stop(self) -> None:
         await self._client.close()
         await self._runner.cleanup()
+        # The handlers of an operator that was killed wait for requests that never come.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request of the operator."""
@@ -99,35 +104,49 @@ class Moment(Enum):
     AFTER = "the write has happened, the answer is lost"
 
 
+def nth_write(nth: int) -> "Last":
+    """Each life ends at its `nth` write; what is not a GET is a write."""
+    return lambda _life, _calls, writes, method: method != "GET" and writes == nth
+
+
+def each_call_in_its_turn(life: int, calls: int, _writes: int, _method: str) -> bool:
+    """The first life ends at its first call of any kind, the second at its second, and so on."""
+    return calls == life
+
+
+Last = Callable[[int, int, int, str], bool]
+"""Whether a call is a life's last: the life's number from 1, its calls and writes so far with this one, the method."""
+
+
 class KillingProxy(ApiProxy):
-    """At every `nth` write since the last death it calls `kill`; what is not a GET is a write.
+    """Calls `kill` at the last call of each life, as `last` says.
 
     Killing after the forwarding and before the answer is the hard case: the write has happened, and nobody has
     been told.
     """
 
-    def __init__(self, server: str, kill: Callable[[], None], nth: int, moment: Moment) -> None:
+    def __init__(self, server: str, kill: Callable[[], None], last: Last, moment: Moment) -> None:
         super().__init__(server)
-        self.kill, self.nth, self.moment = kill, nth, moment
-        self.writes = 0
+        self.kill, self.last, self.moment = kill, last, moment
+        self.life = 1
+        self.calls = self.writes = 0
         self.deaths = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Forwards, or kills before or after it."""
-        fatal = request.method != "GET" and self._is_fatal()
+        self.calls += 1
+        self.writes += request.method != "GET"
+        fatal = self.last(self.life, self.calls, self.writes, request.method)
         if fatal and self.moment is Moment.BEFORE:
             self._die()
             raise web.HTTPServiceUnavailable
         async with self.forwarded(request) as answer:
             if fatal:
-                await answer.read()
+                if "watch" not in request.query:  # a watch's answer has no end
+                    await answer.read()
                 self._die()
                 raise web.HTTPServiceUnavailable
             return await self.pass_on(request, answer)
-
-    def _is_fatal(self) -> bool:
-        self.writes += 1
-        return self.writes == self.nth
 
     def _die(self) -> None:
         self.deaths += 1
@@ -135,7 +154,8 @@ class KillingProxy(ApiProxy):
 
     def reset(self) -> None:
         """Begins to count anew, for the operator's next life."""
-        self.writes = 0
+        self.life += 1
+        self.calls = self.writes = 0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The operator dies between any two of its writes, Redis goes and comes: the outcome is that of a quiet day."""
+"""The operator dies between any two of its calls, Redis goes and comes: the outcome is that of a quiet day."""
 
 import json
 import os
@@ -12,7 +12,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from apiproxy import ApiProxy, KillingProxy, Moment, Refusal, RefusingProxy
+from apiproxy import (
+    ApiProxy,
+    KillingProxy,
+    Last,
+    Moment,
+    Refusal,
+    RefusingProxy,
+    each_call_in_its_turn,
+    nth_write,
+)
 from runs import block, quick, run
 from scenario import Runs, ledger, states
 
@@ -101,14 +110,27 @@ def server(cluster: Kubectl) -> str:
 
 
 @pytest.mark.parametrize(
-    ("nth", "moment"), [(1, Moment.AFTER), (2, Moment.BEFORE), (2, Moment.AFTER), (3, Moment.AFTER)]
+    ("last", "moment", "deaths"),
+    [
+        pytest.param(nth_write(1), Moment.AFTER, 8, id="after-each-write"),
+        pytest.param(nth_write(2), Moment.BEFORE, 3, id="between-two-writes"),
+        pytest.param(nth_write(3), Moment.AFTER, 3, id="after-each-third-write"),
+        pytest.param(each_call_in_its_turn, Moment.AFTER, 17, id="after-each-call-in-its-turn"),
+    ],
 )
-def test_an_operator_killed_at_every_nth_write_ends_the_run_as_an_unharmed_one_does(
-    runs: Runs, server: str, local_operator: LocalOperator, approver: str, nth: int, moment: Moment
+def test_an_operator_killed_between_any_two_of_its_calls_ends_the_run_as_an_unharmed_one_does(
+    request: pytest.FixtureRequest,
+    runs: Runs,
+    server: str,
+    local_operator: LocalOperator,
+    approver: str,
+    last: Last,
+    moment: Moment,
+    deaths: int,
 ) -> None:
-    name = runs.start(run(f"killed-{moment.name.lower()}-{nth}", quick("preview", gate={}), quick("full")))
+    name = runs.start(run(f"killed-{request.node.callspec.id}", quick("preview", gate={}), quick("full")))
     decided = False
-    with KillingProxy(server, local_operator.kill, nth, moment) as proxy:
+    with KillingProxy(server, local_operator.kill, last, moment) as proxy:
         deadline = time.monotonic() + 480
         while condition(seen := runs.get(name), "Finished").get("status") != "True":
             assert time.monotonic() < deadline, f"{seen['status']}\n{local_operator.log.read_text()[-4000:]}"
@@ -118,7 +140,7 @@ def test_an_operator_killed_at_every_nth_write_ends_the_run_as_an_unharmed_one_d
             if not decided and condition(seen, "GatePending").get("status") == "True":
                 decided = runs.decide(name, "preview", "Approved", approver).returncode == 0
             time.sleep(0.2)
-        assert proxy.deaths >= 3
+        assert proxy.deaths >= deaths
     assert condition(seen, "Succeeded")["status"] == "True"
     assert states(seen) == {"preview": "Succeeded", "full": "Succeeded"}
     assert [line["attempt"] for line in ledger(seen).values()] == [1, 1]
