@@ -1,4 +1,4 @@
-"""Proxies before the API server: one kills the operator at chosen ones of its calls, one refuses it chosen requests.
+"""Proxies before the API server: one kills the operator at chosen calls, one refuses requests, one falls silent.
 
 They listen on loopback in plain HTTP, forward everything with the operator's own token and stream watches through.
 """
@@ -60,13 +60,14 @@ class ApiProxy:
         self.url = f"http://{host}:{port}"
 
     async def _stop(self) -> None:
-        await self._client.close()
         await self._runner.cleanup()
         # The handlers of an operator that was killed wait for requests that never come.
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        await self._client.close()
+        await asyncio.sleep(0)  # connections are closed in the loop's next turn
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request of the operator."""
@@ -91,10 +92,15 @@ class ApiProxy:
             status=answer.status, headers=kept | ({"Content-Encoding": encoding} if encoding else {})
         )
         await response.prepare(request)
-        async for chunk in answer.content.iter_any():
+        async for chunk in self.chunks(request, answer):
             await response.write(chunk)
         await response.write_eof()
         return response
+
+    async def chunks(self, _request: web.Request, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """The answer's bytes."""
+        async for chunk in answer.content.iter_any():
+            yield chunk
 
 
 class Moment(Enum):
@@ -160,7 +166,8 @@ class KillingProxy(ApiProxy):
 
 @dataclass(frozen=True)
 class Refusal:
-    """One request that is refused once: 429 asks for a second's patience, 410 says that a watch is too far behind."""
+    """One request that is refused once: 429 asks for a second's patience; 410 (a watch is too far behind) and 500 come
+    in the midst of a watch."""
 
     verb: str
     """list, watch or create."""
@@ -173,10 +180,11 @@ class Refusal:
         return verb == self.verb and request.path.endswith(f"/{self.plural}")
 
     def answer(self) -> web.Response:
-        """As the API server says it: 410 as the first event of a watch, the rest as a status of its own."""
+        """As the API server says it: 410 and 500 as the first event of a watch, 429 as a status of its own."""
         status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self.code, "message": "not now"}
-        if self.code == 410:
-            event = {"type": "ERROR", "object": {**status, "reason": "Expired", "message": "too old resource version"}}
+        if self.code != 429:
+            reason = "Expired" if self.code == 410 else "InternalError"
+            event = {"type": "ERROR", "object": {**status, "reason": reason}}
             return web.Response(text=json.dumps(event) + "\n", content_type="application/json")
         body = {**status, "details": {"retryAfterSeconds": 1}}
         return web.json_response(body, status=self.code, headers={"Retry-After": "1"})
@@ -213,3 +221,40 @@ class RefusingProxy(ApiProxy):
             return await super().handle(request)
         finally:
             self._watches.discard(transport)
+
+
+class SilencingProxy(ApiProxy):
+    """A network that swallows everything from `silence` to `heal`; what was under way by then is never heard of."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(server)
+        self._open = asyncio.Event()
+        self._open.set()
+        self._swallowed: list[str] = []
+
+    def silence(self) -> None:
+        """From now on nothing comes through, and nothing is closed either."""
+        self.loop.call_soon_threadsafe(self._open.clear)
+
+    def heal(self) -> None:
+        """What is asked from now on is answered."""
+        self.loop.call_soon_threadsafe(self._open.set)
+
+    @property
+    def swallowed(self) -> list[str]:
+        """The plurals of the watches that something was withheld from."""
+        return self._swallowed.copy()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Forwards while the network is whole."""
+        if not self._open.is_set():
+            await asyncio.Event().wait()
+        return await super().handle(request)
+
+    async def chunks(self, request: web.Request, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """The answer's bytes, up to the silence."""
+        async for chunk in super().chunks(request, answer):
+            if not self._open.is_set():
+                self._swallowed.append(request.path.rpartition("/")[2])
+                await asyncio.Event().wait()
+            yield chunk

@@ -1,4 +1,4 @@
-"""The operator dies between any two of its calls, Redis goes and comes: the outcome is that of a quiet day."""
+"""The operator dies, the API server refuses or falls silent, Redis goes: the outcome is that of a quiet day."""
 
 import json
 import os
@@ -19,6 +19,7 @@ from apiproxy import (
     Moment,
     Refusal,
     RefusingProxy,
+    SilencingProxy,
     each_call_in_its_turn,
     nth_write,
 )
@@ -38,13 +39,16 @@ class LocalOperator:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder / "operator.log"
 
-    def start(self, server: str) -> None:
-        """Starts a life against this API server URL."""
+    def start(self, server: str, **settings: str) -> None:
+        """Starts a life against this API server URL, with other settings than the release's where they are given."""
         config = self.folder / "kubeconfig"
         config.write_text(json.dumps(self._kubeconfig(server)))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "diffrun_operator"], env=self._environment(config), stdout=log, stderr=log
+                [sys.executable, "-m", "diffrun_operator"],
+                env={**self._environment(config), **settings},
+                stdout=log,
+                stderr=log,
             )
 
     def kill(self) -> None:
@@ -184,6 +188,43 @@ def test_an_operator_that_is_refused_lists_watches_and_writes_carries_on(
         ended = runs.finished(name)
         assert proxy.due == []
         assert not local_operator.dead(), local_operator.log.read_text()[-4000:]
+    assert states(ended) == {"preview": "Succeeded", "full": "Succeeded"}
+    assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
+    assert len(runs.jobs(name)) == 2
+
+
+def test_an_error_in_a_watch_ends_the_operator_and_its_next_life_carries_on(
+    runs: Runs, server: str, local_operator: LocalOperator, approver: str
+) -> None:
+    with RefusingProxy(server) as proxy:
+        local_operator.start(proxy.url)
+        name = runs.start(run("watch-error", quick("preview", gate={}), quick("full")))
+        runs.until_condition(name, "GatePending")
+        proxy.refuse(Refusal("watch", names.PLURAL, 500))
+        eventually(local_operator.dead, 60, "the operator has ended")
+        assert local_operator.process is not None
+        assert local_operator.process.returncode == 1  # for the kubelet to start it again
+        runs.decide(name, "preview", "Approved", approver)
+        local_operator.start(proxy.url)
+        ended = runs.finished(name)
+    assert states(ended) == {"preview": "Succeeded", "full": "Succeeded"}
+    assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
+    assert len(runs.jobs(name)) == 2
+
+
+def test_a_decision_made_while_the_network_was_silent_counts_although_the_watches_stay_so(
+    runs: Runs, server: str, local_operator: LocalOperator, approver: str
+) -> None:
+    with SilencingProxy(server) as proxy:
+        local_operator.start(proxy.url, DIFFRUN_WATCH__RESYNC_SECONDS="2")
+        name = runs.start(run("silence", quick("preview", gate={}), quick("full")))
+        runs.until_condition(name, "GatePending")
+        proxy.silence()
+        runs.decide(name, "preview", "Approved", approver)
+        eventually(lambda: names.PLURAL in proxy.swallowed, 60, "the decision did not come through the watch")
+        proxy.heal()
+        ended = runs.finished(name)
+        assert not local_operator.dead()
     assert states(ended) == {"preview": "Succeeded", "full": "Succeeded"}
     assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
     assert len(runs.jobs(name)) == 2

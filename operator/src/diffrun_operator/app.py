@@ -23,7 +23,7 @@ from diffrun_operator.events_reader import EventsReader
 from diffrun_operator.events_reader import connect as connect_redis
 from diffrun_operator.execute import Executor
 from diffrun_operator.guard import GateGuard
-from diffrun_operator.handlers import Feed, build_registry, kopf_settings
+from diffrun_operator.handlers import Feed, build_registry
 from diffrun_operator.metrics import Metrics
 from diffrun_operator.model import Policy
 from diffrun_operator.queue import Backoff, KeyedQueue
@@ -31,6 +31,7 @@ from diffrun_operator.reconcile import Reconciler
 from diffrun_operator.resync import Resync, WatchTracker
 from diffrun_operator.settings import Settings
 from diffrun_operator.store import Store
+from diffrun_operator.watching import watch
 from diffrun_operator.workers import work
 
 logger = logging.getLogger(__name__)
@@ -130,21 +131,6 @@ async def serve(settings: Settings, parts: Parts, login: Callable[[], kopf.Conne
         _, late = await asyncio.wait(workers, timeout=settings.queue.stop_seconds)
         for task in (*late, *others):
             task.cancel()
-
-
-async def watch(settings: Settings, registry: kopf.OperatorRegistry) -> None:
-    """Kopf's watches and its liveness endpoint, until SIGTERM or SIGINT."""
-    namespaces = settings.namespaces
-    where = ", ".join(namespaces) or "all namespaces"
-    logger.info("serving DiffusionRuns in %s", where, extra={"release": settings.release.name})
-    await kopf.operator(
-        registry=registry,
-        settings=kopf_settings(settings),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        liveness_endpoint=f"http://{settings.serve.host}:{settings.serve.health_port}/healthz",
-    )
 
 
 async def read_events(settings: Settings, parts: Parts) -> None:
