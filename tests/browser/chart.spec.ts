@@ -56,6 +56,26 @@ test("log y is a true log10 and owns up to what it hides", async ({ page, stack 
   await stack.play("finish loghidden");
 });
 
+test("log x spreads the early steps, and owns up to step 0", async ({ page, stack }) => {
+  await stack.begin("logx");
+  await stack.play("points logx m 0 101");
+  await page.goto(`${stack.url}/runs/demo/logx?a.m=m`);
+  const tip = panel(page, "m").locator(".tooltip");
+  const stepAt = async (share: number) => {
+    const box = await over(page, "m").boundingBox();
+    if (!box) throw new Error("no chart");
+    await page.mouse.move(box.x + box.width * share, box.y + box.height / 2);
+    await expect(tip).toContainText(/step \d/);
+    return Number(/step (\d+)/.exec((await tip.textContent()) ?? "")?.[1]);
+  };
+  expect(await stepAt(0.5)).toBe(50);
+  await page.getByRole("button", { name: "Log x" }).click();
+  await expect(panel(page, "m")).toContainText("1 point at x ≤ 0 hidden");
+  expect(page.url()).toContain("a.lx=1");
+  await expect.poll(() => stepAt(0.5)).toBe(10);
+  await stack.play("finish logx");
+});
+
 test("NaN and infinity are counted, and marked rather than drawn", async ({ page, stack }) => {
   await stack.begin("nans");
   for (const [step, value] of [[0, "1"], [1, "nan"], [2, "inf"], [3, "2"]]) await stack.play(`value nans m ${step} ${value}`);

@@ -137,6 +137,19 @@ test("an inspector is collapsed, and the shortcuts are listed", async ({ page, s
   await expect(page.getByRole("dialog")).toContainText("Logarithmic y axis");
 });
 
+test("an inspector fills the screen by its button and by key, and goes back", async ({ page, stack }) => {
+  await page.goto(`${stack.url}/runs/demo/ddpm-cat-0`);
+  await expect(page.getByText("18 images")).toBeVisible();
+  const filling = () => page.evaluate(() => document.fullscreenElement?.getAttribute("data-type") ?? null);
+  await page.locator(`.frame[data-type="slideshow"]`).getByRole("button", { name: /full screen/ }).click();
+  await expect.poll(filling).toBe("slideshow");
+  await page.locator("body").press("f");
+  await expect.poll(filling).toBeNull();
+  await page.locator('.frame[data-type="scalar_summary"]').hover();
+  await page.locator("body").press("f");
+  await expect.poll(filling).toBe("scalar_summary");
+});
+
 test("a run that is not there says so, and what to do", async ({ page, stack, quiet }) => {
   quiet.tolerate.push(/404/);
   await page.goto(`${stack.url}/runs/demo/nothing`);

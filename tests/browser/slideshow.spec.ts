@@ -103,6 +103,26 @@ test("the original is downloaded under a name that says run and block, byte for 
   expect(download.suggestedFilename()).toMatch(/ddpm-cat-0.*preview.*\.png$/);
 });
 
+test("follow latest chooses each image as it comes, until it is switched off", async ({ page, stack }) => {
+  await stack.begin("follow");
+  await stack.play("picture follow 0");
+  await page.goto(`${stack.url}/runs/demo/follow`);
+  const chosen = page.locator(".tile[aria-current]");
+  await expect(page.locator(".tile")).toHaveCount(1);
+  await expect(chosen).toHaveCount(0);
+  await page.getByRole("button", { name: "Follow latest" }).click();
+  await expect(chosen).toContainText("sample 0");
+  for (const index of [1, 2]) {
+    await stack.play(`picture follow ${index}`);
+    await expect(chosen).toContainText(`sample ${index}`);
+  }
+  await page.getByRole("button", { name: "Follow latest" }).click();
+  await stack.play("picture follow 3");
+  await expect(page.locator(".tile")).toHaveCount(4);
+  await expect(chosen).toContainText("sample 2");
+  await stack.play("finish follow");
+});
+
 test("thumbnail sizes, the number to type and play", async ({ page, stack }) => {
   await open(page, stack.url);
   const width = async () => (await page.locator(".tile").first().boundingBox())?.width ?? 0;

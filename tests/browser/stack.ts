@@ -61,13 +61,20 @@ export class Stack {
     if (!existsSync(DIST)) throw new Error("inspectors/web/dist is missing: run `npm run build` in inspectors/web");
     this.redisPort = await freePort();
     this.port = await freePort();
-    await this.startRedis();
-    if (this.options.seed) {
-      const points = String(this.options.points ?? 200_000);
-      execFileSync(PYTHON, ["-m", "diffrun_testkit.demo", "--once", "--points", points, "--workspace", this.workspace, "--redis", this.redisUrl], { env: ENV });
+    try {
+      await this.startRedis();
+      if (this.options.seed) this.seed();
+      await this.startGateway();
+    } catch (error) {
+      await this.stop(); // who did not get it cannot stop it
+      throw error;
     }
-    await this.startGateway();
     return this;
+  }
+
+  private seed(): void {
+    const points = String(this.options.points ?? 200_000);
+    execFileSync(PYTHON, ["-m", "diffrun_testkit.demo", "--once", "--points", points, "--workspace", this.workspace, "--redis", this.redisUrl], { env: ENV });
   }
 
   async startRedis(): Promise<void> {

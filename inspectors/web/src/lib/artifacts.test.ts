@@ -10,6 +10,7 @@ import {
   isKind,
   isVideo,
   matches,
+  nounOf,
   seekIndex,
   slotOf,
 } from "./artifacts";
@@ -52,6 +53,12 @@ describe("isVideo", () => {
       "1 image",
       "1 video",
       "2 images, 1 video",
+    ]);
+    expect([nounOf([]), nounOf([make()]), nounOf([video]), nounOf([make(), video])]).toEqual([
+      "image",
+      "image",
+      "video",
+      "item",
     ]);
   });
 });

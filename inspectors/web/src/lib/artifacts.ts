@@ -44,6 +44,13 @@ export function countKinds(artifacts: readonly ArtifactInfo[]): string {
     .join(", ");
 }
 
+/** What one of them is called: an image, a video, or where both are there an item. */
+export function nounOf(artifacts: readonly ArtifactInfo[]): "image" | "video" | "item" {
+  const videos = artifacts.filter(isVideo).length;
+  if (videos === 0) return "image";
+  return videos === artifacts.length ? "video" : "item";
+}
+
 /** Whether the artifact bears a tag, written as `key=value`, or as the key or the value alone. */
 export function bears(artifact: ArtifactInfo, tag: string): boolean {
   const cut = tag.indexOf("=");

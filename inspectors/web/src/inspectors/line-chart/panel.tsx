@@ -99,7 +99,7 @@ export function Panel({ metric, lines, version, strokes, c, syncKey, over }: Pan
         <h3 class="truncate" title={metric}>
           {metric}
         </h3>
-        <Badges drawn={drawn} logY={logY} clip={clip} />
+        <Badges drawn={drawn} logX={logX} logY={logY} clip={clip} />
         <span class="spread row tools">
           <button
             type="button"
@@ -198,16 +198,19 @@ function offAxisOf(drawn: readonly Drawn[], strokes: Strokes): OffAxis[] {
 /** What the chart does not show, said openly. */
 function Badges({
   drawn,
+  logX,
   logY,
   clip,
 }: {
   drawn: readonly Drawn[];
+  logX: boolean;
   logY: boolean;
   clip: readonly [number, number] | null;
 }) {
   const sum = (f: (d: Drawn) => number) => drawn.reduce((n, d) => n + f(d), 0);
   const odd = sum((d) => d.line.nonFinite);
   const hidden = logY ? sum((d) => d.line.hiddenOnLog) : 0;
+  const before = logX ? sum((d) => d.xs.filter((x) => x <= 0).length) : 0;
   const clipped = clip ? sum((d) => outside(d.ys, clip)) : 0;
   const total = sum((d) => d.line.total);
   const shown = sum((d) => d.ys.length);
@@ -215,6 +218,7 @@ function Badges({
     <span class="row wrap">
       {odd > 0 && <span class="badge">{count(odd, "point")} NaN or ∞</span>}
       {hidden > 0 && <span class="badge">{count(hidden, "point")} ≤ 0 hidden</span>}
+      {before > 0 && <span class="badge">{count(before, "point")} at x ≤ 0 hidden</span>}
       {clipped > 0 && <span class="badge">{count(clipped, "point")} clipped</span>}
       {shown < total && (
         <span class="small muted nowrap" title="The lowest and the highest of each stretch are shown; zoom in for more">

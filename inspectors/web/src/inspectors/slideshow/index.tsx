@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { useBackfill } from "../../api/backfill";
-import { countKinds, type Facets, matches, seekIndex, slotOf } from "../../lib/artifacts";
+import { countKinds, type Facets, matches, nounOf, seekIndex, slotOf } from "../../lib/artifacts";
 import { type InspectorInit, runsOf } from "../../lib/init";
 import { usePage } from "../../stores/page";
 import type { ArtifactEntry, ArtifactList } from "../../types/api";
@@ -90,7 +90,7 @@ export function Slideshow({ init }: { init: InspectorInit }) {
   return (
     <div class="slideshow">
       <div class="controls">
-        <Transport index={index} count={steps.length} noun={rows ? "row" : "image"} onMove={moveTo} />
+        <Transport index={index} count={steps.length} noun={rows ? "row" : nounOf(images)} onMove={moveTo} />
         <Segments
           label="Size of the thumbnails"
           value={c.size.value}

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { apiUrl } from "../../api/client";
-import { artifactTitle, describeTag, isVideo, slotOf } from "../../lib/artifacts";
+import { artifactTitle, describeTag, isVideo, nounOf, slotOf } from "../../lib/artifacts";
 import { bytes } from "../../lib/format";
 import { clamp, type View, zoomAt } from "../../lib/view";
 import { type Page, runName, usePage } from "../../stores/page";
@@ -181,7 +181,7 @@ export function Lightbox({ images, c }: LightboxProps) {
             {info.value && <Info image={image} />}
           </div>
           <footer class="lightbox-foot">
-            <Transport index={index} count={images.length} noun="image" onMove={move} />
+            <Transport index={index} count={images.length} noun={nounOf(images)} onMove={move} />
             {against && <AgainstPicker images={images} image={image} c={c} />}
           </footer>
         </>

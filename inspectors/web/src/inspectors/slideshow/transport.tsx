@@ -1,4 +1,4 @@
-/** Steps through the images: a slider, a number to type, play; the same in the light table and in the lightbox. */
+/** Steps through the images and videos: a slider, a number to type, play; the same in the light table and in the lightbox. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Icon } from "../../ui/icons";
@@ -7,6 +7,7 @@ export interface TransportProps {
   /** From 0; -1 where none is chosen yet. */
   index: number;
   count: number;
+  /** What one step is called. */
   noun: string;
   onMove: (index: number) => void;
 }
@@ -26,7 +27,7 @@ export function Transport({ index, count, noun, onMove }: TransportProps) {
       <button
         type="button"
         class="button quiet icon"
-        aria-label="Previous image"
+        aria-label={`Previous ${noun}`}
         title="Previous (←)"
         onClick={() => to(index - 1)}
       >
@@ -47,7 +48,7 @@ export function Transport({ index, count, noun, onMove }: TransportProps) {
       <button
         type="button"
         class="button quiet icon"
-        aria-label="Next image"
+        aria-label={`Next ${noun}`}
         title="Next (→)"
         onClick={() => to(index + 1)}
       >
