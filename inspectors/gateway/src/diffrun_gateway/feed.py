@@ -11,13 +11,13 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from diffrun_gateway import telemetry
+from diffrun_gateway.channel import Channel
 from diffrun_gateway.durable import Durable
 from diffrun_gateway.parse import Dropped, Parsed, Reason, parse
-from diffrun_gateway.position import ZERO, Position, StreamId, new_epoch
-from diffrun_gateway.ring import Item, Ring
+from diffrun_gateway.position import ZERO, StreamId
+from diffrun_gateway.ring import Item
 from diffrun_gateway.store import RunStore
 from diffrun_gateway.stream_reader import BLOCK_MS, REDIS_ERRORS, Entry, RunStream
 
@@ -37,29 +37,10 @@ MAX_BACKOFF = 5.0
 """Seconds between attempts to reach Redis, at most."""
 
 
-class Client(Protocol):
-    """Whoever follows."""
-
-    def events(self, feed: "Feed", items: list[Item]) -> None:
-        """New events, in order."""
-
-    def reset(self, feed: "Feed", reason: str) -> None:
-        """What was fetched before is stale."""
-
-    def live(self, feed: "Feed") -> None:
-        """`feed.live` has changed."""
-
-    def drained(self, feed: "Feed") -> None:
-        """The run is over and everything has been sent."""
-
-    def failed(self, feed: "Feed") -> None:
-        """Nothing will come any more, though the run goes on: begin again."""
-
-
 Render = Callable[[Parsed, "Feed", StreamId], bytes]
 
 
-class Feed:
+class Feed(Channel):
     """Call `load` once; then `store` and `position` belong together whenever no coroutine of ours runs."""
 
     def __init__(
@@ -72,27 +53,14 @@ class Feed:
         max_points: int,
         on_change: Callable[["Feed"], None],
     ) -> None:
-        self.uid = uid
+        super().__init__(uid, live=stream is not None)
         self.store = RunStore(uid, max_points=max_points)
-        self.epoch = new_epoch()
-        self.last = ZERO
-        self.live = stream is not None
-        self.is_drained = self.has_failed = False
         self.notices: list[str] = []
-        self.clients: set[Client] = set()
-        self.used = time.monotonic()
         self._stream, self._durable, self._render, self._on_change = stream, durable, render, on_change
         self._over = False
-        self._ring = Ring()
         self._tail_due = 0.0
-        self._made: tuple[list[Item], bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-
-    @property
-    def position(self) -> Position:
-        """How far the store reaches."""
-        return Position(self.last, self.epoch)
 
     async def load(self) -> None:
         """Reads the whole history. Raises OSError where the files cannot be read."""
@@ -130,31 +98,6 @@ class Feed:
         if self._stream is not None:
             await self._stream.close()
 
-    def subscribe(self, client: Client, since: Position | None) -> None:
-        """Sends everything after `since` (or nothing old) and then what comes. A reset where that is not to be had."""
-        self.clients.add(client)
-        self.used = time.monotonic()
-        if since is not None:
-            if self._ring.resumable(since, self.position):
-                if missed := self._ring.after(since.id):
-                    client.events(self, missed)
-            else:
-                telemetry.RESETS.labels("trimmed").inc()
-                client.reset(self, "trimmed")
-        if self.is_drained:
-            client.drained(self)
-
-    def unsubscribe(self, client: Client) -> None:
-        """Sends nothing more."""
-        self.clients.discard(client)
-        self.used = time.monotonic()
-
-    def shared(self, items: list[Item], make: Callable[["Feed", list[Item]], bytes]) -> bytes:
-        """What `make` makes of the items, made once for all clients that get them."""
-        if self._made is None or self._made[0] is not items:
-            self._made = items, make(self, items)
-        return self._made[1]
-
     # 1. Load
 
     def _load_files(self, durable: Durable) -> None:
@@ -174,11 +117,11 @@ class Feed:
                     continue
                 seqs.add(event.seq)
                 self._apply(event, "redis")
-                self._ring.keep(Item(entry.id, self._render(event, self, entry.id)))
+                self.ring.keep(Item(entry.id, self._render(event, self, entry.id)))
             self.last = entries[-1].id
         telemetry.REDIS_UP.set(1)
         if first is not None and not self._ahead(delivered, first):
-            self._ring.serve_other_epochs(first)
+            self.ring.serve_other_epochs(first)
 
     def _ahead(self, delivered: dict[str, set[int]], first: StreamId) -> bool:
         """Whether the files have events that the stream lacks but may still get, or has lost."""
@@ -194,9 +137,7 @@ class Feed:
             await self._follow()
         except Exception:
             logger.exception("the feed failed and is begun again", extra={"fields": {"run": self.uid}})
-            self.has_failed = True
-            for client in tuple(self.clients):
-                client.failed(self)
+            self.tell_failed()
 
     async def _follow(self) -> None:
         failures = 0
@@ -244,16 +185,14 @@ class Feed:
         if self.store.gaps():
             await self._read_files(0.0)
             self._forgive()
-            self._restart("completed")
+            self.restart("completed")
             return
         for item in items:
-            self._ring.keep(item)
+            self.ring.keep(item)
         if void:
-            self._restart("superseded")
+            self.restart("superseded")
         elif items:
-            telemetry.DISPATCH.observe(max(0.0, time.time() - items[0].id.ms / 1000))
-            for client in tuple(self.clients):
-                client.events(self, items)
+            self.send(items)
             self._on_change(self)
 
     async def _reread(self, stream: RunStream) -> None:
@@ -268,19 +207,15 @@ class Feed:
             if self.store.gaps():
                 await self._read_files(0.0)
                 self._forgive()
-            self._restart("completed")
-        self.live = True
+            self.restart("completed")
         telemetry.REDIS_UP.set(1)
-        for client in tuple(self.clients):
-            client.live(self)
+        self.tell_live(True)
 
     def _lost(self, error: BaseException) -> None:
         telemetry.REDIS_UP.set(0)
         if self.live:
-            self.live = False
             logger.warning("Redis does not answer: %s", type(error).__name__, extra={"fields": {"run": self.uid}})
-            for client in tuple(self.clients):
-                client.live(self)
+            self.tell_live(False)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -292,9 +227,7 @@ class Feed:
 
     def _end_if_over(self, *, quiet: bool) -> None:
         if self._over and quiet and not self.is_drained:
-            self.is_drained = True
-            for client in tuple(self.clients):
-                client.drained(self)
+            self.tell_drained()
 
     # 3. Complete
 
@@ -306,7 +239,7 @@ class Feed:
         self._tail_due = now + TAIL_SECONDS
         if await self._read_files(grace):
             self._forgive()
-            self._restart("completed")
+            self.restart("completed")
 
     async def _read_files(self, grace: float) -> bool:
         """Takes what the files have and the store has not; whether that was anything."""
@@ -325,13 +258,9 @@ class Feed:
             self._notice("some events were lost before they could be read, and the run's files do not have them")
             self.store.forgive_gaps()
 
-    def _restart(self, reason: str) -> None:
-        """The history has changed in its middle."""
-        self.epoch = new_epoch()
-        self._ring.restart(self.last)
-        telemetry.RESETS.labels(reason).inc()
-        for client in tuple(self.clients):
-            client.reset(self, reason)
+    def restart(self, reason: str) -> None:
+        """As a channel does, and whoever keeps lists of runs hears of it."""
+        super().restart(reason)
         self._on_change(self)
 
     # Parts

@@ -218,7 +218,7 @@ async def follow_events(
 
     stream = RunStream(
         services.streams, _user(viewer), recheck, services.settings.auth.review_seconds,
-        feeds=feeds, since=since, statuses=LiveStatuses(services, permissions),
+        channels=feeds, since=since, statuses=LiveStatuses(services, permissions),
     )  # fmt: skip
     return _Stream(stream)
 

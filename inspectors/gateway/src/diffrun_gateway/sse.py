@@ -8,7 +8,7 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 from diffrun_contracts.api import StreamCursor, StreamDenied, StreamEnd, StreamHeartbeat, StreamLive, StreamReset
 from diffrun_contracts.base import Model
 from diffrun_gateway import telemetry
+from diffrun_gateway.channel import Channel
 from diffrun_gateway.errors import ApiError, Unavailable
-from diffrun_gateway.feed import Feed
 from diffrun_gateway.position import Position
 from diffrun_gateway.ring import Item
 from diffrun_gateway.settings import Limits
@@ -199,73 +199,73 @@ class RunStream(EventStream):
 
     def __init__(
         self, streams: Streams, user: str, recheck: Recheck, recheck_seconds: float, *,
-        feeds: list[Feed], since: list[Position] | None, statuses: "Statuses",
+        channels: Sequence[Channel], since: list[Position] | None, statuses: "Statuses",
     ) -> None:  # fmt: skip
         super().__init__(streams, user, recheck, recheck_seconds)
-        self._feeds, self._statuses = feeds, statuses
+        self._channels, self._statuses = channels, statuses
         self._since: Mapping[str, Position | None] = (
-            {feed.uid: position for feed, position in zip(feeds, since, strict=True)} if since else {}
+            {channel.uid: position for channel, position in zip(channels, since, strict=True)} if since else {}
         )
         self._sent: dict[str, Position] = {}
         self._drained: set[str] = set()
 
     def begin(self) -> None:
         """Tells where it begins, how the runs are, and what was missed."""
-        self._sent = {feed.uid: self._since.get(feed.uid) or feed.position for feed in self._feeds}
-        live = all(feed.live for feed in self._feeds)
+        self._sent = {channel.uid: self._since.get(channel.uid) or channel.position for channel in self._channels}
+        live = all(channel.live for channel in self._channels)
         cursors = {uid: str(position) for uid, position in self._sent.items() if position.epoch}
         self.push(message("cursor", StreamCursor(cursors=cursors, live=live)))
         self._statuses.subscribe(self)
-        for feed in self._feeds:
-            feed.subscribe(self, self._since.get(feed.uid))
+        for channel in self._channels:
+            channel.subscribe(self, self._since.get(channel.uid))
 
     def end(self) -> None:
         """Unsubscribes everywhere."""
         self._statuses.unsubscribe(self)
-        for feed in self._feeds:
-            feed.unsubscribe(self)
+        for channel in self._channels:
+            channel.unsubscribe(self)
 
     def status(self, detail: Model) -> None:
         """A run's object has changed."""
         self.push(message("status", detail))
 
-    def events(self, feed: Feed, items: list[Item]) -> None:
+    def events(self, channel: Channel, items: list[Item]) -> None:
         """New events. With one run the bytes are the same for all clients, and made once."""
-        self._sent[feed.uid] = Position(items[-1].id, feed.epoch)
-        if len(self._feeds) == 1:
-            self.push(feed.shared(items, _chunk))
+        self._sent[channel.uid] = Position(items[-1].id, channel.epoch)
+        if len(self._channels) == 1:
+            self.push(channel.shared(items, _chunk))
             return
         parts = []
         for item in items:
-            self._sent[feed.uid] = Position(item.id, feed.epoch)
+            self._sent[channel.uid] = Position(item.id, channel.epoch)
             parts.append(message("event", item.data, self._identifier()))
         self.push(b"".join(parts))
 
-    def reset(self, feed: Feed, reason: str) -> None:
-        """The page has to fetch again; the stream goes on from where the feed is."""
-        self._sent[feed.uid] = feed.position
-        cursors = {other.uid: str(other.position) for other in self._feeds}
-        body = StreamReset(run=feed.uid, reason=reason, cursors=cursors)
+    def reset(self, channel: Channel, reason: str) -> None:
+        """The page has to fetch again; the stream goes on from where the channel is."""
+        self._sent[channel.uid] = channel.position
+        cursors = {other.uid: str(other.position) for other in self._channels}
+        body = StreamReset(run=channel.uid, reason=reason, cursors=cursors)
         self.push(message("reset", body, self._identifier()))
 
-    def live(self, feed: Feed) -> None:  # noqa: ARG002 - the protocol's
+    def live(self, channel: Channel) -> None:  # noqa: ARG002 - the protocol's
         """Redis answers again, or does not."""
-        self.push(message("live", StreamLive(live=all(each.live for each in self._feeds))))
+        self.push(message("live", StreamLive(live=all(each.live for each in self._channels))))
 
-    def drained(self, feed: Feed) -> None:
+    def drained(self, channel: Channel) -> None:
         """The end comes when it has come for all runs."""
-        self._drained.add(feed.uid)
-        if len(self._drained) == len(self._feeds):
-            cursors = {each.uid: str(each.position) for each in self._feeds}
+        self._drained.add(channel.uid)
+        if len(self._drained) == len(self._channels):
+            cursors = {each.uid: str(each.position) for each in self._channels}
             self.push(message("end", StreamEnd(cursors=cursors), self._identifier()))
             self.finish()
 
-    def failed(self, feed: Feed) -> None:  # noqa: ARG002 - the protocol's
-        """The browser comes back by itself, and meets a new feed."""
+    def failed(self, channel: Channel) -> None:  # noqa: ARG002 - the protocol's
+        """The browser comes back by itself, and meets a new channel."""
         self.finish()
 
     def _identifier(self) -> bytes:
-        return ",".join(str(self._sent[feed.uid]) for feed in self._feeds).encode()
+        return ",".join(str(self._sent[channel.uid]) for channel in self._channels).encode()
 
 
 class Statuses:
@@ -280,5 +280,5 @@ class Statuses:
         """Ends."""
 
 
-def _chunk(feed: Feed, items: list[Item]) -> bytes:
-    return b"".join(message("event", item.data, str(Position(item.id, feed.epoch)).encode()) for item in items)
+def _chunk(channel: Channel, items: list[Item]) -> bytes:
+    return b"".join(message("event", item.data, str(Position(item.id, channel.epoch)).encode()) for item in items)
