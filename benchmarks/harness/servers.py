@@ -16,20 +16,25 @@ import aiohttp
 
 from diffrun_contracts import names
 from diffrun_contracts.task import RunRef
-from diffrun_testkit.servers import free_port
+from diffrun_testkit.servers import RedisServer, free_port
+
+
+def role(name: str) -> list[str]:
+    """The command of a process in a role."""
+    return [sys.executable, str(Path(__file__).with_name("roles.py")), name]
 
 
 @contextmanager
 def server(
-    way: str, script: str, url: str, directory: Path, *, ready: bool = True
+    way: str, url: str, directory: Path, *, ready: bool = True
 ) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
-    """A gateway of either kind, on a free port; the plain one is a role of `script`."""
+    """A gateway of either kind, on a free port; the plain one is a role."""
     port = free_port()
     if way == "gateway":
         command = [sys.executable, "-m", "diffrun_gateway", "--local", "--no-auth", "--workspace", str(directory),
                    "--redis", url, "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
     else:
-        command = [sys.executable, script, "--role", "naive", "--redis", url, "--port", str(port)]
+        command = [*role("naive"), "--redis", url, "--port", str(port)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
@@ -48,28 +53,15 @@ def server(
 
 @contextmanager
 def redis_server(directory: Path) -> Iterator[str]:
-    """A redis-server with its append-only file on."""
-    port = free_port()
-    (directory / "redis").mkdir()
-    command = [
-        "redis-server",
-        "--port",
-        str(port),
-        "--appendonly",
-        "yes",
-        "--save",
-        "",
-        "--dir",
-        str(directory / "redis"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    """A redis-server with its append-only file on; its URL."""
+    files = directory / "redis"
+    files.mkdir()
+    running = RedisServer(files)
+    running.start()
     try:
-        while not _open(port):
-            time.sleep(0.02)
-        yield f"redis://127.0.0.1:{port}/0"
+        yield running.url
     finally:
-        process.kill()
-        process.wait()
+        running.kill()
 
 
 def write_run(directory: Path, run: RunRef) -> None:
