@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_kit import EventSource, FakeKubernetes, Gateway, Pod, a_run, eventually, gateway, kubernetes, run_object
+from gateway_kit import EventSource, Gateway, Pod, a_run, eventually, gateway, run_object
+from kubernetes_kit import FakeKubernetes, kubernetes
 
 from diffrun_contracts import names
 from diffrun_gateway.grants import UNTOLD, Right, grant

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_kit import FakeKubernetes, Gateway, Pod, a_run, eventually, gateway, kubernetes, run_object
+from gateway_kit import Gateway, Pod, a_run, eventually, gateway, run_object
+from kubernetes_kit import FakeKubernetes, kubernetes
 
 from diffrun_testkit.servers import RedisServer
 
