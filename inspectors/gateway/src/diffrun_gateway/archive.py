@@ -43,7 +43,7 @@ class Archive:
         """Whether the run left anything."""
         return bool(self._files.pods(uid)) or self._files.state(uid, _path(uid)) is not None
 
-    def changed(self, *, archived: bool) -> list[Run]:
+    def changed(self) -> list[Run]:
         """The runs whose `run.json` is new or has changed since the last call."""
         found = []
         for uid in self._files.runs():
@@ -51,15 +51,15 @@ class Archive:
             if state is None or self._read.get(uid) == state:
                 continue
             self._read[uid] = state
-            run = self._load(uid, archived=archived)
+            run = self._load(uid)
             if run is not None:
                 found.append(run)
         return found
 
-    def _load(self, uid: str, *, archived: bool) -> Run | None:
+    def _load(self, uid: str) -> Run | None:
         try:
             raw = orjson.loads(self._files.read(uid, _path(uid), MAX_BYTES))
-            run = from_object(raw, archived=archived)
+            run = from_object(raw)
         except NotThere:
             return None
         except (orjson.JSONDecodeError, ValueError, AttributeError) as error:

@@ -1,7 +1,7 @@
 """What a run is to the pages: pure functions from the object (or, without one, from its events)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,7 +46,7 @@ class Run:
     problem: str | None = None
     """What of the object could not be understood."""
     raw: dict[str, Any] | None = None
-    """The object as Kubernetes has it, without managed fields."""
+    """The object as Kubernetes has it, without managed fields; None once it is gone: there may be thousands."""
 
     @property
     def over(self) -> bool:
@@ -64,7 +64,7 @@ class Run:
         return condition is not None and condition.status == "True"
 
 
-def from_object(raw: dict[str, Any], *, archived: bool = False) -> Run:
+def from_object(raw: dict[str, Any]) -> Run:
     """The run of a Kubernetes object. Raises ValueError where it has no name and UID; other faults become `problem`."""
     metadata = raw.get("metadata") or {}
     try:
@@ -83,9 +83,18 @@ def from_object(raw: dict[str, Any], *, archived: bool = False) -> Run:
         problems.append(_explain("status", error))
     created = metadata.get("creationTimestamp")
     return Run(
-        ref, datetime.fromisoformat(created) if created else None, spec, status, archived,
-        "; ".join(problems) or None, kept,
-    )  # fmt: skip
+        ref,
+        datetime.fromisoformat(created) if created else None,
+        spec,
+        status,
+        problem="; ".join(problems) or None,
+        raw=kept,
+    )
+
+
+def archived(run: Run) -> Run:
+    """The same once its object is gone from the cluster."""
+    return replace(run, archived=True, raw=None)
 
 
 def from_events(store: RunStore) -> Run | None:

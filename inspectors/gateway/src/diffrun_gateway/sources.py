@@ -16,7 +16,7 @@ from diffrun_gateway.files import Files
 from diffrun_gateway.hub import Hub
 from diffrun_gateway.kube import Kube, WatchExpired
 from diffrun_gateway.registry import Registry
-from diffrun_gateway.runs import Run, from_events, from_object
+from diffrun_gateway.runs import Run, archived, from_events, from_object
 from diffrun_gateway.stream_reader import REDIS_ERRORS
 
 logger = logging.getLogger(__name__)
@@ -98,8 +98,7 @@ class KubernetesSource:
     async def _gone(self, run: Run) -> None:
         """The pages of a deleted run live on from its files."""
         if await self._keep(run):
-            raw = run.raw or {}
-            self._registry.archive(from_object(raw, archived=True))
+            self._registry.archive(archived(run))
         else:
             self._registry.remove(run.ref.uid)
 
@@ -123,9 +122,9 @@ class KubernetesSource:
         served = None if None in self._namespaces else set(self._namespaces)
         while True:
             try:
-                for run in await asyncio.to_thread(self._archive.changed, archived=True):
+                for run in await asyncio.to_thread(self._archive.changed):
                     if served is None or run.ref.namespace in served:
-                        self._registry.put(run)
+                        self._registry.put(archived(run))
             except OSError as error:
                 logger.warning("cannot look for archived runs: %s", error)
             await asyncio.sleep(self._archive_seconds)
@@ -158,7 +157,7 @@ class WorkspaceSource:
         if self._archive is None or self._files is None:
             return set()
         try:
-            for run in await asyncio.to_thread(self._archive.changed, archived=False):
+            for run in await asyncio.to_thread(self._archive.changed):
                 self._with_object.add(run.ref.uid)
                 self._registry.put(run)
             found = set(await asyncio.to_thread(self._files.runs))
