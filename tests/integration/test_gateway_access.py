@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_kit import EventSource, Gateway, Pod, a_run, eventually, gateway, run_object
+from gateway_kit import EventSource, Gateway, eventually, gateway
 from kubernetes_kit import FakeKubernetes, kubernetes
+from run_kit import Pod, a_run, run_object
 
 from diffrun_contracts import names
 from diffrun_gateway.grants import UNTOLD, Right, grant

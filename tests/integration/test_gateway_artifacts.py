@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from gateway_kit import Gateway, Pod, a_run, gateway, run_object, write_object
+from gateway_kit import Gateway, gateway
 from PIL import Image
+from run_kit import Pod, a_run, run_object, write_object
 from yarl import URL
 
 SECRET = b"what nobody may read"

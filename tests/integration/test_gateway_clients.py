@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from gateway_kit import Gateway, Pod, a_pod, eventually, gateway, point, sample
+from gateway_kit import Gateway, eventually, gateway, sample
+from run_kit import Pod, a_pod, point
 
 from diffrun_contracts.events import Metric
 from diffrun_testkit.servers import RedisServer

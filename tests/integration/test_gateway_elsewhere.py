@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_kit import Gateway, Pod, a_run, eventually, gateway, run_object
+from gateway_kit import Gateway, eventually, gateway
 from kubernetes_kit import FakeKubernetes, kubernetes
+from run_kit import Pod, a_run, run_object
 
 from diffrun_testkit.servers import RedisServer
 

@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from gateway_kit import Pod, a_pod, a_run, gateway, point, sample
+from gateway_kit import gateway, sample
+from run_kit import Pod, a_pod, a_run, point
 
 from diffrun_contracts import names
 from diffrun_contracts.events import Metric

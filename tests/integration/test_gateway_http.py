@@ -12,7 +12,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from gateway_kit import EventSource, Gateway, Pod, a_run, eventually, gateway, point, run_object, write_object
+from gateway_kit import EventSource, Gateway, eventually, gateway
+from run_kit import Pod, a_run, point, run_object, write_object
 
 from diffrun_contracts.api import MetricList, RunDetail, RunList, SeriesList, StatisticsList
 from diffrun_contracts.events import Metric

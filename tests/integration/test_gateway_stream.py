@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from gateway_kit import Gateway, Pod, a_pod, a_run, eventually, gateway, point, run_object, write_object
+from gateway_kit import Gateway, eventually, gateway
 from pydantic import TypeAdapter
+from run_kit import Pod, a_pod, a_run, point, run_object, write_object
 
 from diffrun_contracts import names
 from diffrun_contracts.api import SeriesList, StreamMessage

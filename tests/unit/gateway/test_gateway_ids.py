@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_kit import Pod, a_run, run_object, write_object
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from run_kit import Pod, a_run, run_object, write_object
 
 from diffrun_gateway.app import Application
 from diffrun_gateway.settings import Auth, Runs, Settings
