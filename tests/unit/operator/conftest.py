@@ -1,6 +1,6 @@
-"""What the operator's tests share: settings, a run, and raw objects as the API server gives them."""
+"""What the operator's tests share: settings, a run, raw objects as the API server gives them, and an operator as a whole."""
 
-import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,11 @@ from diffrun_operator.client import KubeClient
 from diffrun_operator.model import CreateJob, Run
 from diffrun_operator.settings import Api, Gates, Settings, Worker, Workspace
 
+sys.path.insert(0, str(Path(__file__).parent / "kit"))
 
-def _load_fake_api():
-    """The module beside this one: test folders are no packages, so that it has no name to be imported by."""
-    spec = importlib.util.spec_from_file_location("operator_fake_api", Path(__file__).with_name("fake_api.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.FakeApi
+from fake_api import FakeApi
+from reconcile_kit import BINDINGS, POLICIES, UID, World
 
-
-FakeApi = _load_fake_api()
-
-UID = "11111111-2222-3333-4444-555555555555"
 OTHER_UID = "99999999-2222-3333-4444-555555555555"
 
 
@@ -142,3 +135,11 @@ async def client(api):
     """The operator's client, connected to it."""
     async with KubeClient(lambda: kopf.ConnectionInfo(server=api.url), Api()) as connected:
         yield connected
+
+
+@pytest.fixture
+def world(api, client, settings):
+    """An operator whose gates an admission policy guards."""
+    api.seed(f"{POLICIES}/guard", {"spec": {"failurePolicy": "Fail"}})
+    api.seed(f"{BINDINGS}/guard", {"spec": {"policyName": "guard", "validationActions": ["Deny"]}})
+    return World(api, client, settings)

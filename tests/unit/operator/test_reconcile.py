@@ -1,106 +1,18 @@
 """Whole turns: store, decision core, executor and client together, against a server that speaks real HTTP."""
 
-import asyncio
-from datetime import UTC, datetime, timedelta
-
 import pytest
+from reconcile_kit import BINDINGS, JOBS_PATH, POLICIES, PREVIEW, RUN_PATH, UID
 
 from diffrun_contracts import names
-from diffrun_contracts.status import DiffusionRunStatus
 from diffrun_operator import errors
-from diffrun_operator.execute import Executor
 from diffrun_operator.guard import GateGuard, find_problem
-from diffrun_operator.handlers import Feed
-from diffrun_operator.metrics import Metrics
-from diffrun_operator.model import Policy
 from diffrun_operator.observe import StatusUnreadableError
-from diffrun_operator.queue import Backoff, KeyedQueue
-from diffrun_operator.reconcile import Reconciler
-from diffrun_operator.resync import Resync, WatchTracker
-from diffrun_operator.settings import Watch
-from diffrun_operator.store import Kind, Store
-from diffrun_operator.workers import turn
+from diffrun_operator.store import Kind
 
-UID = "11111111-2222-3333-4444-555555555555"
-RUNS_PATH = "/apis/diffrun.dev/v1alpha1/namespaces/team/diffusionruns"
-RUN_PATH = f"{RUNS_PATH}/cats"
-JOBS_PATH = "/apis/batch/v1/namespaces/team/jobs"
-PODS_PATH = "/api/v1/namespaces/team/pods"
-POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
-BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
-PREVIEW = {"name": "preview", "generatePreview": {"samples": 2}}
 GATED = PREVIEW | {"gate": {"prompt": "look"}}
 FULL = {"name": "full", "generateFull": {"samples": 4}}
 FIRST = names.job_name("cats", "preview", UID, 1)
 SECOND = names.job_name("cats", "full", UID, 1)
-
-
-class World:
-    """One operator, without its watches: what they would deliver is fed by hand."""
-
-    def __init__(self, api, client, settings):
-        self.api, self.client, self.seconds = api, client, 0.0
-        self.store, self.metrics = Store(), Metrics()
-        self.queue = KeyedQueue(Backoff(base=0.001, cap=0.01))
-        self.tracker = WatchTracker(self.monotonic)
-        self.feed = Feed(self.store, self.queue, self.tracker, self.monotonic)
-        self.reconciler = Reconciler(
-            client,
-            self.store,
-            Executor(client, settings, self.monotonic, self.clock),
-            GateGuard(client, settings.gates, self.monotonic),
-            Policy(),
-            self.metrics,
-            self.monotonic,
-            self.clock,
-        )
-
-    def monotonic(self):
-        return self.seconds
-
-    def clock(self):
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
-
-    def deliver(self, kind, path, event="MODIFIED"):
-        """What the watch would say of the object at a path."""
-        self.feed.take(kind, event, self.api.objects[path])
-
-    async def turn(self):
-        """One turn of whatever comes up next, now or when its delay has passed."""
-        uid = await asyncio.wait_for(self.queue.get(), timeout=5)
-        await turn(uid, self.queue, self.reconciler, self.metrics)
-
-    async def settle(self, limit=20):
-        """Turns until the queue has nothing that is ready."""
-        for _ in range(limit):
-            if not len(self.queue):
-                return
-            await self.turn()
-        raise AssertionError("the queue does not come to rest")
-
-    def finish_job(self, name):
-        job = self.api.objects[f"{JOBS_PATH}/{name}"]
-        time = self.clock().isoformat()
-        status = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": time}], "succeeded": 1}
-        self.api.seed(f"{JOBS_PATH}/{name}", job | {"status": status})
-        self.deliver(Kind.JOB, f"{JOBS_PATH}/{name}")
-
-    def count(self, result):
-        return self.metrics.registry.get_sample_value("diffrun_reconciles_total", {"result": result}) or 0
-
-    @property
-    def status(self):
-        return DiffusionRunStatus.model_validate(self.api.objects[RUN_PATH].get("status", {}))
-
-    def block(self, name):
-        return next(block for block in self.status.blocks if block.name == name)
-
-
-@pytest.fixture
-def world(api, client, settings):
-    api.seed(f"{POLICIES}/guard", {"spec": {"failurePolicy": "Fail"}})
-    api.seed(f"{BINDINGS}/guard", {"spec": {"policyName": "guard", "validationActions": ["Deny"]}})
-    return World(api, client, settings)
 
 
 async def start(world, raw_run, *blocks):
@@ -339,60 +251,6 @@ async def test_a_look_at_the_policy_is_trusted_for_a_moment_but_not_for_a_decisi
     api.seed(f"{POLICIES}/guard", {"spec": {}})
     world.seconds += settings.gates.recheck_seconds
     assert await guard.guarded(fresh=False)
-
-
-def resync_of(world):
-    return Resync(world.client, world.store, world.queue, world.tracker, ("team",), Watch(), world.metrics)
-
-
-async def test_what_a_watch_has_missed_is_taken_in_from_the_listing(world, raw_run, raw_job):
-    world.api.seed(RUN_PATH, raw_run(PREVIEW))
-    world.api.seed(f"{JOBS_PATH}/x", raw_job("x"))
-    await resync_of(world).once()
-    assert world.store.get(UID).run is not None
-    assert len(world.store.get(UID).jobs) == 1
-    assert await world.queue.get() == UID
-
-
-async def test_what_is_gone_without_word_is_dropped_and_its_run_reconciled(world, raw_run, raw_job):
-    world.api.seed(RUN_PATH, raw_run(PREVIEW))
-    world.api.seed(f"{JOBS_PATH}/x", raw_job("x"))
-    world.deliver(Kind.RUN, RUN_PATH)
-    world.deliver(Kind.JOB, f"{JOBS_PATH}/x")
-    world.queue.forget(UID)
-    del world.api.objects[f"{JOBS_PATH}/x"]
-    await resync_of(world).once()
-    assert not world.store.get(UID).jobs
-    assert await world.queue.get() == UID
-
-
-async def test_what_is_younger_than_the_listing_is_not_taken_for_gone(world, raw_run, raw_job):
-    world.store.put(Kind.RUN, raw_run(PREVIEW))
-    world.store.put(Kind.JOB, raw_job("x", version=10**9))
-    resync = resync_of(world)
-    resync._repair(Kind.JOB, [], listed_at=10)
-    assert len(world.store.get(UID).jobs) == 1
-
-
-async def test_a_watch_that_stays_behind_is_told_by_its_lag_until_it_catches_up(world, raw_run):
-    world.api.seed(RUN_PATH, raw_run(PREVIEW))
-    resync = resync_of(world)
-    await resync.once()
-    world.seconds = 61.0
-    await resync.once()
-    assert world.tracker.lag() == 61.0
-    world.deliver(Kind.RUN, RUN_PATH)
-    assert world.tracker.lag() == 0.0
-
-
-async def test_an_object_that_goes_before_its_watch_delivers_it_is_owed_no_more(world, raw_run):
-    world.api.seed(RUN_PATH, raw_run(PREVIEW))
-    resync = resync_of(world)
-    await resync.once()
-    del world.api.objects[RUN_PATH]
-    world.seconds = 61.0
-    await resync.once()
-    assert world.tracker.lag() == 0.0
 
 
 async def test_the_servers_wish_for_a_pause_is_kept(world, raw_run):
