@@ -1,4 +1,4 @@
-"""What the operator's tests share: settings, a run, raw objects as the API server gives them, and an operator as a whole."""
+"""What the operator's tests share: settings, a run, raw objects as the API server gives them, and a whole operator."""
 
 import sys
 from pathlib import Path
