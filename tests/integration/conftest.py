@@ -8,6 +8,7 @@ import pytest
 
 from diffrun_testkit.repos import lookalike
 from diffrun_testkit.servers import HubThread, RedisServer
+from diffrun_worker.testing import RecordingContext
 
 TOKEN = "hf_canary_0123456789"
 
@@ -52,6 +53,12 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def ctx(tmp_path: Path) -> RecordingContext:
+    """A context of an empty workspace."""
+    return RecordingContext(tmp_path)
+
+
+@pytest.fixture
 def token() -> str:
     """The token that opens gated repositories, which no log may ever show."""
     return TOKEN
@@ -65,3 +72,10 @@ def hub(monkeypatch: pytest.MonkeyPatch, token: str) -> Iterator[HubThread]:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     yield running
     running.close()
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub's client waits a second before it goes on after a broken connection; a test need not."""
+    hasty = type("Hasty", (), {"sleep": staticmethod(lambda seconds: None)})
+    monkeypatch.setattr("huggingface_hub.file_download.time", hasty)
