@@ -5,5 +5,5 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("decide_kit", "decide_simulation")
+pytest.register_assert_rewrite("decide_kit", "decide_cluster", "decide_simulation")
 sys.path.insert(0, str(Path(__file__).parent / "kit"))

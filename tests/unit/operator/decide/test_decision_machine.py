@@ -1,4 +1,4 @@
-"""Every interleaving that Hypothesis can think of: see `kit/decide_simulation.py` for what must hold."""
+"""Every interleaving that Hypothesis can think of: `decide_cluster` and `decide_simulation` say what must hold."""
 
 import os
 

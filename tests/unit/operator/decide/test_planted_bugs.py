@@ -5,8 +5,9 @@ import itertools
 from datetime import datetime
 
 import pytest
+from decide_cluster import BrokenPromiseError
 from decide_machine import TOGETHER, DecisionMachine
-from decide_simulation import BrokenPromiseError, Decide
+from decide_simulation import Decide
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
+from decide_cluster import LIVE, Cluster, finished
 from decide_kit import block, job_name, spec
-from decide_simulation import LIVE, Cluster, Decide, Operator, finished, settle
+from decide_simulation import Decide, Operator, settle
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
