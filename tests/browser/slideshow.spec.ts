@@ -148,6 +148,7 @@ test("a video is played in its place, by keyboard, and any moment of it is reach
   const video = page.getByRole("dialog", { name: "Video" }).locator("video");
   const state = (read: (v: HTMLVideoElement) => number | boolean) => expect.poll(() => video.evaluate(read));
   await state((v) => v.duration).toBeCloseTo(2, 1);
+  await expect(video).toHaveCSS("image-rendering", "pixelated"); // its 128 pixels are shown as they are, not as a blur
   await video.focus();
   await page.keyboard.press("Space");
   await state((v) => v.paused).toBe(false);

@@ -161,13 +161,13 @@ def test_whoever_asked_hears_of_videos_once_they_are_there(tmp_path: Path) -> No
     assert heard == [([0, 1], True), ([2], True)]
 
 
-def test_a_disk_error_is_raised_in_the_loop_and_on_leaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, data: bytes) -> int:
-        raise OSError(28, "No space left on device", str(self))
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+def test_a_full_disk_is_told_in_the_loop_and_on_leaving_and_leaves_no_half_file(tmp_path: Path) -> None:
+    frame = tmp_path / "frames" / "v000_f0000.png"
+    frame.parent.mkdir()
+    frame.symlink_to("/dev/full")
     with pytest.raises(PermanentError, match=r"DiskFull.*v000_f0000\.png"), make(tmp_path) as capture:
         record(capture, [0])
+    assert not frame.is_symlink()
 
 
 def test_a_failed_video_ends_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ the number of its samples.
 """
 
 import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -169,11 +170,11 @@ class Capture:
 
     def _write(self, name: str, data: bytes) -> None:
         """Writes a small file; one that there was no room for does not stay."""
-        path = self._folder / name
+        path = f"{self._folder}/{name}"
         try:
-            path.write_bytes(data)
+            _write_new(path, data)
         except OSError as error:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
             if error.errno in DISK_FULL_ERRNOS:
                 raise PermanentError(
                     ErrorCode.DISK_FULL,
@@ -190,6 +191,17 @@ class Capture:
                 f"batchSize: the frames of {count} videos of {frame.total_steps} steps take {needed} bytes of memory, "
                 f"and {MAX_VIDEO_BYTES} are allowed; lower batchSize or sampler.steps, or set capture.saveVideo: false"
             )
+
+
+def _write_new(path: str, data: bytes) -> None:
+    """As `Path.write_bytes`, at half its price: a shard writes tens of thousands of files of a kilobyte."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)
 
 
 def _to_host(tensor: Tensor) -> Tensor:

@@ -8,10 +8,12 @@ as encoding one small video, so that one process a sample would double the work.
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import lcm
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -23,13 +25,14 @@ from diffrun_worker.workspace import DISK_FULL_ERRNOS
 FFMPEG_MISSING = "FfmpegMissing"
 VIDEO_FAILED = "VideoFailed"
 
-MIN_SIDE = 128
+MIN_SIDE = 64
 """Pixels: smaller images are enlarged, since players smooth a 16×16 video into a blur."""
 CRF = 18
 """x264's constant quality: visually lossless."""
 _ENCODER = "libx264"
 _PRESET = "superfast"
 """Half of veryfast's time for files a quarter larger, of the same quality."""
+_NICE = 15
 _PIXEL_FORMAT = {1: "gray", 3: "rgb24"}
 _SWITCH_OFF = "set capture.saveVideo: false (--no-video) to go without videos"
 
@@ -138,13 +141,18 @@ class VideoEncoder:
         ]
 
     def _run(self, frames: NDArray[np.uint8], length: int) -> None:
-        raw: memoryview[int] = memoryview(frames).cast("B")  # type: ignore[arg-type] # numpy's stubs name no buffer
+        raw: Any = memoryview(frames).cast("B")  # type: ignore[arg-type] # numpy's stubs name no buffer
         try:
-            done = subprocess.run(self.command(length), input=raw, capture_output=True, check=False)
+            encoding = subprocess.Popen(
+                self.command(length), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
         except OSError as error:
             raise self._failed(f"{self._executable}: {error}") from error
-        if done.returncode != 0:
-            raise self._failed(done.stderr.decode(errors="replace").strip()[-500:] or f"exit {done.returncode}")
+        with encoding:
+            _lower_priority(encoding.pid)
+            _, said = encoding.communicate(raw)
+        if encoding.returncode != 0:
+            raise self._failed(said.decode(errors="replace").strip()[-500:] or f"exit {encoding.returncode}")
 
     def _check(self, frames: NDArray[np.uint8], names: list[str]) -> tuple[int, int]:
         shape = self._geometry
@@ -163,6 +171,12 @@ class VideoEncoder:
                 f"or {_SWITCH_OFF}",
             )
         return PermanentError(VIDEO_FAILED, f"capture.saveVideo: ffmpeg made no video: {why}; {_SWITCH_OFF}")
+
+
+def _lower_priority(pid: int) -> None:
+    """What encodes takes the moments in which the loop leaves a core idle, and gives it back at once."""
+    with suppress(ProcessLookupError):  # it has ended already
+        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
 
 
 def _missing(why: str) -> PermanentError:

@@ -1,6 +1,7 @@
 /** Where a video is looked at, by the browser's own controls: they are reached and worked by keyboard. */
 import { useSignal } from "@preact/signals";
 import { apiUrl } from "../../api/client";
+import { isPixelArt } from "../../lib/view";
 import type { ArtifactEntry } from "../../types/api";
 
 /** Keys that a video takes for itself while it has the focus: to play, to seek, to change the volume. */
@@ -13,6 +14,7 @@ export function isClipKey(event: KeyboardEvent): boolean {
 
 export function Clip({ label, video }: { label: string; video: ArtifactEntry }) {
   const failed = useSignal(false);
+  const small = useSignal(false);
   return (
     <figure class="stage-box">
       {label && <figcaption class="small">{label}</figcaption>}
@@ -20,13 +22,16 @@ export function Clip({ label, video }: { label: string; video: ArtifactEntry }) 
         <p class="stage-clip muted">This browser does not play the file; download it.</p>
       ) : (
         <video
-          class="stage-clip"
+          class={small.value ? "stage-clip pixelated" : "stage-clip"}
           src={apiUrl(video.url)}
           aria-label={video.fileName}
           controls
           muted
           loop
           playsInline
+          onLoadedMetadata={({ currentTarget: { videoWidth, videoHeight } }) => {
+            small.value = isPixelArt({ width: videoWidth, height: videoHeight });
+          }}
           onError={() => {
             failed.value = true;
           }}
