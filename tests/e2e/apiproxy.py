@@ -5,6 +5,7 @@ They listen on loopback in plain HTTP, forward everything with the operator's ow
 
 import asyncio
 import json
+import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ class ApiProxy:
         self.server = server
         self.url = ""
         self.loop = asyncio.new_event_loop()
+        self._sockets: list[socket.socket] = []  # towards the API server, the closed ones too
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
     def __enter__(self) -> Self:
@@ -46,7 +48,7 @@ class ApiProxy:
         trust = ssl.create_default_context()
         trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE  # the development cluster's own, on loopback
         self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=trust, limit=0),
+            connector=aiohttp.TCPConnector(ssl=trust, limit=0, socket_factory=self._socket),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
         )
@@ -67,7 +69,14 @@ class ApiProxy:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         await self._client.close()
-        await asyncio.sleep(0)  # connections are closed in the loop's next turn
+        async with asyncio.timeout(10):
+            while any(each.fileno() != -1 for each in self._sockets):  # noqa: ASYNC110 - TLS takes its leave first
+                await asyncio.sleep(0.01)
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, proto, _, _ = address
+        self._sockets.append(socket.socket(family, kind, proto))
+        return self._sockets[-1]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request of the operator."""
