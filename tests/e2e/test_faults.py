@@ -27,7 +27,7 @@ from runs import block, quick, run
 from scenario import Runs, ledger, states
 
 from diffrun_contracts import names
-from diffrun_devcluster.kubectl import Kubectl, condition, eventually
+from diffrun_devcluster.kubectl import Kubectl, Manifest, condition, eventually
 from diffrun_devcluster.release import Release
 
 
@@ -113,6 +113,14 @@ def server(cluster: Kubectl) -> str:
     return cluster.run("config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}")
 
 
+def assert_as_on_a_quiet_day(runs: Runs, name: str, ended: Manifest) -> None:
+    """Both blocks succeeded at their first attempt, each by one Job."""
+    assert condition(ended, "Succeeded")["status"] == "True"
+    assert states(ended) == {"preview": "Succeeded", "full": "Succeeded"}
+    assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
+    assert len(runs.jobs(name)) == 2
+
+
 @pytest.mark.parametrize(
     ("last", "moment", "deaths"),
     [
@@ -145,10 +153,7 @@ def test_an_operator_killed_between_any_two_of_its_calls_ends_the_run_as_an_unha
                 decided = runs.decide(name, "preview", "Approved", approver).returncode == 0
             time.sleep(0.2)
         assert proxy.deaths >= deaths
-    assert condition(seen, "Succeeded")["status"] == "True"
-    assert states(seen) == {"preview": "Succeeded", "full": "Succeeded"}
-    assert [line["attempt"] for line in ledger(seen).values()] == [1, 1]
-    assert len(runs.jobs(name)) == 2
+    assert_as_on_a_quiet_day(runs, name, seen)
 
 
 NOWHERE = {"nodeSelector": {"no-such-label": "x"}}
@@ -188,9 +193,7 @@ def test_an_operator_that_is_refused_lists_watches_and_writes_carries_on(
         ended = runs.finished(name)
         assert proxy.due == []
         assert not local_operator.dead(), local_operator.log.read_text()[-4000:]
-    assert states(ended) == {"preview": "Succeeded", "full": "Succeeded"}
-    assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
-    assert len(runs.jobs(name)) == 2
+    assert_as_on_a_quiet_day(runs, name, ended)
 
 
 def test_an_error_in_a_watch_ends_the_operator_and_its_next_life_carries_on(
@@ -207,9 +210,7 @@ def test_an_error_in_a_watch_ends_the_operator_and_its_next_life_carries_on(
         runs.decide(name, "preview", "Approved", approver)
         local_operator.start(proxy.url)
         ended = runs.finished(name)
-    assert states(ended) == {"preview": "Succeeded", "full": "Succeeded"}
-    assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
-    assert len(runs.jobs(name)) == 2
+    assert_as_on_a_quiet_day(runs, name, ended)
 
 
 def test_a_decision_made_while_the_network_was_silent_counts_although_the_watches_stay_so(
@@ -225,9 +226,7 @@ def test_a_decision_made_while_the_network_was_silent_counts_although_the_watche
         proxy.heal()
         ended = runs.finished(name)
         assert not local_operator.dead()
-    assert states(ended) == {"preview": "Succeeded", "full": "Succeeded"}
-    assert [line["attempt"] for line in ledger(ended).values()] == [1, 1]
-    assert len(runs.jobs(name)) == 2
+    assert_as_on_a_quiet_day(runs, name, ended)
 
 
 @contextmanager

@@ -194,7 +194,7 @@ class Capture:
 
 
 def _write_new(path: str, data: bytes) -> None:
-    """As `Path.write_bytes`, at half its price: a shard writes tens of thousands of files of a kilobyte."""
+    """As `Path.write_bytes` without its layers: a shard writes tens of thousands of files of a kilobyte."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         left = memoryview(data)
