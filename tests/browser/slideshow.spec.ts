@@ -75,6 +75,18 @@ test("zoom keeps the point under the pointer, drag pans, 0 fits", async ({ page,
   await expect.poll(async () => (await image.boundingBox())?.width).toBeCloseTo(before.width, 0);
 });
 
+test("a key pressed in the same breath as the click is the lightbox's, before the page is painted", async ({ page, stack }) => {
+  await open(page, stack.url);
+  await page.locator(".tile").first().evaluate(async (tile: HTMLElement) => {
+    tile.focus();
+    tile.click();
+    await Promise.resolve(); // what is rendered in the click's own task is there; nothing is painted yet
+    const press = new KeyboardEvent("keydown", { key: "c", bubbles: true, cancelable: true });
+    (document.activeElement as HTMLElement).dispatchEvent(press);
+  });
+  await expect(page.locator(".stage-box")).toHaveCount(2);
+});
+
 test("two images are compared beside each other, wiped, in turn and subtracted", async ({ page, stack }) => {
   await open(page, stack.url);
   await page.locator(".tile").first().click();

@@ -1,7 +1,7 @@
 /** A modal dialog of the browser's own: focus stays in it, Escape closes it, what is behind it is inert. */
 import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export interface DialogProps {
   open: Signal<boolean>;
@@ -12,7 +12,8 @@ export interface DialogProps {
 
 export function Dialog({ open, title, class: cls = "sheet", children }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Not after the next paint: a key pressed before it would go to what is behind.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     if (!dialog) return;
     if (open.value && !dialog.open) dialog.showModal();

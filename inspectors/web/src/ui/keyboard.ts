@@ -1,6 +1,6 @@
 /** The page's shortcuts: whoever is mounted says which keys it takes; the newest one wins, and `?` lists them all. */
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Pending, resolveKey } from "../lib/keys";
 
 export interface Shortcut {
@@ -23,7 +23,8 @@ export function activeShortcuts(): Shortcut[] {
 export function useShortcuts(shortcuts: readonly Shortcut[]): void {
   const layer = useRef(shortcuts);
   layer.current = shortcuts;
-  useEffect(() => {
+  // Not after the next paint: what is seen takes its keys.
+  useLayoutEffect(() => {
     stack.value = [...stack.value, layer];
     return () => {
       stack.value = stack.value.filter((other) => other !== layer);

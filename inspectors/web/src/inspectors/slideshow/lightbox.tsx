@@ -1,6 +1,6 @@
 /** One image or video over the whole page: keyboard, zoom, what is known of it, its original, and another to compare it with. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { apiUrl } from "../../api/client";
 import { artifactTitle, describeTag, isVideo, nounOf, slotOf } from "../../lib/artifacts";
 import { bytes } from "../../lib/format";
@@ -41,7 +41,8 @@ export function Lightbox({ images, c }: LightboxProps) {
   const against = images.find((other) => other.id === c.against.value) ?? null;
   const show = image !== null;
   const video = image !== null && isVideo(image);
-  useEffect(() => {
+  // In the click's own task: an effect runs after the next paint, and a key pressed before it would go to the tile.
+  useLayoutEffect(() => {
     const element = dialog.current;
     if (!element) return;
     if (show && !element.open) element.showModal();
