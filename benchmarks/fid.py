@@ -100,7 +100,7 @@ def main() -> int:
 
     threads = options.threads or limit_threads()
     torch.set_num_threads(threads)
-    machine = f"{machine_of('cpu', threads)}, numpy {np.__version__}"
+    machine = f"{machine_of('cpu')}, numpy {np.__version__}"
     print(f"{machine}, {options.repeats} repeats\n{options.count} × {options.dimension} features")
     with threadpool_limits(threads):
         runs = variants(options.count, options.dimension)

@@ -56,6 +56,7 @@ from harness.comparison import (
 from torch import Tensor
 
 from diffrun_contracts.params import DType
+from diffrun_worker.blocks.preparation import configure_torch
 from diffrun_worker.inference import (
     CaptureConfig,
     ForceConfig,
@@ -68,7 +69,6 @@ from diffrun_worker.inference.loading import load_model_of
 from diffrun_worker.inference.recorder import Recorder, ShardOfRun
 from diffrun_worker.sampling.batching import batches
 from diffrun_worker.sampling.loader import Model
-from diffrun_worker.sampling.threads import limit_threads
 
 CHECKPOINT = Path(__file__).parents[1] / "examples" / "digits-conditional" / "checkpoint"
 SEED, SCALE, ATTRACT, REPEL = 0, 7.5, 2.0, 1.0
@@ -250,8 +250,8 @@ def main() -> int:
     parser.add_argument("--capture", type=int, help=argparse.SUPPRESS)  # one of --flat's processes
     parser.add_argument("--scratch", type=Path, help="the disk to capture to; the system's temporary folder by default")
     options = parser.parse_args()
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    machine = machine_of(options.device, limit_threads())
+    configure_torch(options.device)
+    machine = machine_of(options.device)
     if options.capture:
         return capture_alone(options, options.scratch)
     print(f"{machine}, {options.repeats} repeats, {options.clock} clock")

@@ -17,6 +17,8 @@ Loading and one warm-up round are left out.
     pipeline      DDIMPipeline tuned alike: our memory format, threads and dtype
     our unet      DDIMPipeline over our UNet, its convolutions included
     as typed      DDIMPipeline with its UNet as from_pretrained loads it, images to PIL
+    given back    the block, freed memory going back to the kernel as glibc does it; to be run beside the block alone,
+                  since whatever comes after it takes its memory anew. All others keep it, the pipeline as well
 
 Exit status 1 where a limit is missed and --check was given.
 """
@@ -50,16 +52,17 @@ from diffrun_contracts.params import DType, Sampler
 from diffrun_contracts.task import BlockTask, RunRef
 from diffrun_worker.block import Shard
 from diffrun_worker.blocks.generate import ShardSampler
+from diffrun_worker.blocks.preparation import configure_torch
 from diffrun_worker.context import WorkerContext
 from diffrun_worker.control import Control
 from diffrun_worker.journal import Journal
 from diffrun_worker.sampling.batching import batches
+from diffrun_worker.sampling.heap import give_freed_memory_back, keep_freed_memory
 from diffrun_worker.sampling.images import ImageWriter, Indexed, sample_file
 from diffrun_worker.sampling.loader import Model, best_memory_format, load_model
 from diffrun_worker.sampling.loop import denoise, generators_for, starting_noise
 from diffrun_worker.sampling.metrics import BatchMetrics, MetricPublisher
 from diffrun_worker.sampling.schedules import Schedule
-from diffrun_worker.sampling.threads import limit_threads
 from diffrun_worker.sampling.winograd import use_winograd
 from diffrun_worker.workspace import Workspace
 
@@ -89,6 +92,7 @@ RATIOS = {
         Ratio("pipeline over our UNet / block", "our unet", "block"),
         Ratio("pipeline as typed / block", "as typed", "block"),
         Ratio("naive metrics / ours", "naive", "loop+metrics"),
+        Ratio("freed memory given back / kept", "given back", "block"),
     ],
     "cat256": [
         Ratio("loop overhead", "loop", "forwards", at_most=1.02),
@@ -97,6 +101,7 @@ RATIOS = {
         Ratio("pipeline over our UNet / block", "our unet", "block"),
         Ratio("pipeline as typed / block", "as typed", "block", at_least=1.2),
         Ratio("naive metrics / ours", "naive", "loop+metrics"),
+        Ratio("freed memory given back / kept", "given back", "block"),
     ],
 }
 
@@ -171,6 +176,11 @@ def variants(case: Case, stack: ExitStack) -> dict[str, Callable[[], object]]:
             for batch in batches(everything, case.batch):
                 shard.draw(batch)
 
+    def given_back() -> None:
+        give_freed_memory_back()
+        block()
+        keep_freed_memory()
+
     def naive() -> None:
         def on_step(call: int, _model_input: torch.Tensor, output: torch.Tensor) -> None:
             for index in total:
@@ -209,6 +219,7 @@ def variants(case: Case, stack: ExitStack) -> dict[str, Callable[[], object]]:
         "pipeline": piped(tuned_unet, "np"),
         "our unet": piped(model.unet, "np"),
         "as typed": piped(case.plain_unet, "pil"),
+        "given back": given_back,
     }
 
 
@@ -301,8 +312,8 @@ def main() -> int:
     parser.add_argument("--dtype", choices=[str(one) for one in DType], default="float32")
     options = parser.parse_args()
 
-    machine = machine_of(options.device, limit_threads())
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    configure_torch(options.device)
+    machine = machine_of(options.device)
     print(f"{machine}, {options.repeats} repeats, {options.clock} clock")
     results = []
     for name in options.models:

@@ -50,12 +50,12 @@ from torch import Tensor
 from diffrun_contracts.params import Train
 from diffrun_contracts.task import BlockTask, RunRef
 from diffrun_worker.block import BlockContext, Shard
+from diffrun_worker.blocks.preparation import configure_torch
 from diffrun_worker.context import WorkerContext
 from diffrun_worker.control import Control
 from diffrun_worker.data import Images, to_unit
 from diffrun_worker.diffusion.process import GaussianDiffusion
 from diffrun_worker.journal import Journal
-from diffrun_worker.sampling.threads import limit_threads
 from diffrun_worker.training.batches import Batches
 from diffrun_worker.training.checkpoints import CheckpointFolder
 from diffrun_worker.training.config import TrainConfig, resolve
@@ -319,7 +319,8 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true", help="compile our network, and only ours")
     options = parser.parse_args()
 
-    machine = machine_of(options.device, limit_threads())
+    configure_torch(options.device)
+    machine = machine_of(options.device)
     torch.backends.cudnn.benchmark = True  # for all alike
     print(f"{machine}, {options.repeats} repeats, {options.clock} clock")
     cases = [make_case(name, options) for name in options.models]

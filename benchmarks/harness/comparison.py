@@ -126,9 +126,9 @@ def options_of(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def machine_of(device: str, threads: int) -> str:
+def machine_of(device: str) -> str:
     """What the figures are of, for the head of a table."""
-    name = torch.cuda.get_device_name(0) if device.startswith("cuda") else f"{threads} threads"
+    name = torch.cuda.get_device_name(0) if device.startswith("cuda") else f"{torch.get_num_threads()} threads"
     return f"{platform.machine()}, {name}, torch {torch.__version__}"
 
 

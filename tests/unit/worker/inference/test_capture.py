@@ -12,7 +12,7 @@ from torch import Tensor
 
 from diffrun_contracts.params.infer import CaptureConfig, FrameFormat, LatentFormat, VideoConfig
 from diffrun_worker.errors import PermanentError
-from diffrun_worker.inference import capture as module
+from diffrun_worker.inference import reels as module
 from diffrun_worker.inference.capture import Capture
 from diffrun_worker.inference.lane import Lane
 from diffrun_worker.inference.output import Names
@@ -158,7 +158,8 @@ def test_whoever_asked_hears_of_videos_once_they_are_there(tmp_path: Path) -> No
         record(capture, [0, 1])
         record(capture, [2])
 
-    assert heard == [([0, 1], True), ([2], True)]
+    assert [index for indexes, _ in heard for index in indexes] == [0, 1, 2]
+    assert all(there for _, there in heard)
 
 
 def test_a_full_disk_is_told_in_the_loop_and_on_leaving_and_leaves_no_half_file(tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_a_failed_video_ends_the_loop(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_batch_too_large_to_hold_its_video_is_refused_with_the_remedies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_VIDEO_BYTES", 2 * STEPS * 16)
+    monkeypatch.setattr(module, "MAX_BATCH_BYTES", 2 * STEPS * 16)
 
     with make(tmp_path, save_video=True) as capture:
         record(capture, [0, 1])

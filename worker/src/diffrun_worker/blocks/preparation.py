@@ -6,13 +6,15 @@ import torch
 
 from diffrun_contracts.status import Scalar
 from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.sampling.heap import keep_freed_memory
 from diffrun_worker.sampling.threads import limit_threads
 
 
 def configure_torch(device: str) -> None:
-    """What "same seed, same image" rests on: as many threads as cores, and float32 that means float32."""
+    """As many threads as the pod has cores, memory that is kept for the next layer, and float32 that means float32."""
     if device == "cpu":
         limit_threads()
+        keep_freed_memory()
         return
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,14 +1,14 @@
 """What is kept of each sample's way from noise to image, written beside the loop.
 
 The loop's thread only starts a copy from the device and hands it over. One thread writes frames, deltas and latents
-as they come; one more encodes a batch's videos when all of its steps are there. What waits is bounded in bytes: a
-disk that is too slow makes the loop wait instead of filling the memory, and what a shard holds does not grow with
-the number of its samples.
+as they come; one more encodes videos, of whole batches (`reels.py`). What waits is bounded in bytes: a disk that is
+too slow makes the loop wait instead of filling the memory, and what a shard holds does not grow with the number of its
+samples.
 """
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,10 @@ from PIL import Image
 from torch import Tensor
 
 from diffrun_contracts.params.infer import CaptureConfig, FrameFormat, VideoConfig
-from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
+from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.inference.lane import Lane
 from diffrun_worker.inference.output import DELTAS, FRAMES, LATENTS, VIDEOS, Names
+from diffrun_worker.inference.reels import OnVideos, Reels, check_batch
 from diffrun_worker.inference.result import FrameData
 from diffrun_worker.inference.tensors import npy_bytes, serialize, to_numpy
 from diffrun_worker.inference.video import Geometry, VideoEncoder
@@ -32,13 +33,8 @@ from diffrun_worker.workspace import DISK_FULL_ERRNOS
 
 MAX_PENDING_BYTES = 256 * 2**20
 """What may wait to be written before the loop waits for the disk."""
-MAX_VIDEO_BYTES = 2**30
-"""The largest batch whose frames are held for its videos; two such batches may be in memory at once."""
 
 _JPEG_QUALITY = 95
-
-OnVideos = Callable[[Sequence[int]], None]
-"""Called on a capture thread with the samples of a batch whose videos are there."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +82,15 @@ class Capture:
         self._names = names
         self._config = config
         self._encode = _png if config.frame_format is FrameFormat.PNG else _jpg
-        self._on_videos = on_videos
-        self._encoder = None
+        self._reels = None
         if config.save_video:
-            geometry = Geometry(height, width, channels)
-            self._encoder = VideoEncoder(folder / VIDEOS, geometry, video.fps, scratch)
-        self._reel: NDArray[np.uint8] | None = None  # [N, T, H, W, C], the batch that is under way
+            encoder = VideoEncoder(folder / VIDEOS, Geometry(height, width, channels), video.fps, scratch)
+            self._reels = Reels(encoder, names.video, on_videos)
         kept = ((FRAMES, config.save_frames), (DELTAS, config.save_deltas), (LATENTS, config.save_latents))
         for name, wanted in kept:
             if wanted:
                 (folder / name).mkdir(parents=True, exist_ok=True)
         self._files = Lane("capture", max_pending)
-        self._videos = Lane("video", 0)
 
     def __enter__(self) -> "Capture":
         return self
@@ -108,20 +101,22 @@ class Capture:
         try:
             self._files.close(drain=error is None)
         finally:
-            self._videos.close(drain=error is None)
+            if self._reels is not None:
+                self._reels.close(drain=error is None)
         if error is None:
             self._files.raise_failure()
-            self._videos.raise_failure()
+            if self._reels is not None:
+                self._reels.raise_failure()
 
     def record(self, frame: FrameData) -> None:
         """Takes one step. Waits only where more than `max_pending` bytes are unwritten. Raises what writing met with.
 
         A batch that begins again (its first step comes twice) writes its files again, with the same content.
         """
-        self._videos.raise_failure()
         config = self._config
-        if frame.t_index == 0 and self._encoder is not None:
-            self._check_reel(frame)
+        if self._reels is not None:
+            self._reels.raise_failure()
+            check_batch(len(frame.indexes), frame.total_steps, frame.latent[0].numel())
         if not (config.save_frames or config.save_deltas or config.save_latents or config.save_video):
             return
         pictures = config.save_frames or config.save_video
@@ -153,20 +148,8 @@ class Capture:
         if self._config.save_frames:
             for index, image in zip(step.indexes, pixels, strict=True):
                 self._write(self._names.frame(index, step.t_index), self._encode(image))
-        if self._encoder is None:
-            return
-        if step.t_index == 0 or self._reel is None:
-            self._reel = np.empty((len(pixels), total_steps, *pixels.shape[1:]), np.uint8)
-        self._reel[:, step.t_index] = pixels
-        if step.t_index + 1 == total_steps:
-            reel, self._reel = self._reel, None
-            # A second batch waits here until the first one's videos are there: two reels are the most.
-            self._videos.put(partial(self._encode_videos, self._encoder, reel, step.indexes), 0)
-
-    def _encode_videos(self, encoder: VideoEncoder, reel: NDArray[np.uint8], indexes: Sequence[int]) -> None:
-        encoder.encode(reel, [Path(self._names.video(index)).name for index in indexes])
-        if self._on_videos is not None:
-            self._on_videos(indexes)
+        if self._reels is not None:
+            self._reels.add(step.indexes, pixels, step.t_index, total_steps)
 
     def _write(self, name: str, data: bytes) -> None:
         """Writes a small file; one that there was no room for does not stay."""
@@ -182,15 +165,6 @@ class Capture:
                     "capture less (saveFrames, saveDeltas, saveLatents, saveVideo)",
                 ) from error
             raise
-
-    def _check_reel(self, frame: FrameData) -> None:
-        count, channels, height, width = frame.latent.shape
-        needed = count * frame.total_steps * channels * height * width
-        if needed > MAX_VIDEO_BYTES:
-            raise invalid_params(
-                f"batchSize: the frames of {count} videos of {frame.total_steps} steps take {needed} bytes of memory, "
-                f"and {MAX_VIDEO_BYTES} are allowed; lower batchSize or sampler.steps, or set capture.saveVideo: false"
-            )
 
 
 def _write_new(path: str, data: bytes) -> None:

@@ -13,12 +13,13 @@ from types import TracebackType
 
 from diffrun_contracts.params.infer import InferenceConfig
 from diffrun_worker.inference.aggregates import Aggregate
-from diffrun_worker.inference.capture import Capture, OnVideos
+from diffrun_worker.inference.capture import Capture
 from diffrun_worker.inference.environment import describe_environment
 from diffrun_worker.inference.loop import Generation
 from diffrun_worker.inference.merging import merge_metrics, merge_tables
 from diffrun_worker.inference.metadata import Merged, Part, SampleRecord, Series, publish
 from diffrun_worker.inference.output import METRICS, Names, claim_folder
+from diffrun_worker.inference.reels import OnVideos
 from diffrun_worker.inference.result import FrameData
 from diffrun_worker.inference.serialization import plain
 from diffrun_worker.inference.tensors import LATENT_SUFFIX

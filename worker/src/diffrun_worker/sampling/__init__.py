@@ -7,6 +7,7 @@
     metrics   what the callback measures, published off the loop's thread
     images    samples -> PNG, off the loop's thread
     threads   how many cores a pod may use
+    heap      freed memory that stays with the process
 
 Nothing here knows of runs, blocks or Redis: `diffrun_worker.blocks.generate` ties it to a BlockContext.
 """
