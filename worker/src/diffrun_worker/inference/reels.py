@@ -5,9 +5,9 @@ among several batches. The first batch is encoded at once, and what a viewer wai
 `GATHER_SECONDS` when its encoding begins.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrun_worker.errors import invalid_params
+from diffrun_worker.inference.lane import Job, Side
 from diffrun_worker.inference.video import VideoEncoder
 
 GATHER_SECONDS = 5.0
@@ -30,8 +31,8 @@ OnVideos = Callable[[Sequence[int]], None]
 _Reel = tuple[Sequence[int], NDArray[np.uint8]]  # samples, [N, T, H, W, C]
 
 
-class Reels:
-    """One shard's videos. What encoding meets with ends it, and is raised where one adds next."""
+class Reels(Side):
+    """One shard's videos."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Reels:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`name_of` gives a sample's file by its number."""
+        super().__init__("video")
         self._encoder = encoder
         self._name_of = name_of
         self._on_videos = on_videos or (lambda _: None)
@@ -48,11 +50,7 @@ class Reels:
         self._filming: NDArray[np.uint8] | None = None  # the batch that is under way
         self._gathered: list[_Reel] = []
         self._due = clock()
-        self._closed = False
-        self._failure: BaseException | None = None
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="video", daemon=True)
-        self._thread.start()
+        self._start()
 
     def add(self, indexes: Sequence[int], pixels: NDArray[np.uint8], step: int, steps: int) -> None:
         """Takes one step of a batch, uint8 [N, H, W, C]; a batch that begins again drops what it had.
@@ -66,24 +64,9 @@ class Reels:
             reel, self._filming = self._filming, None
             self._gather((indexes, reel))
 
-    def raise_failure(self) -> None:
-        """Raises what encoding met with, if it did."""
-        if self._failure is not None:
-            raise self._failure
-
-    def close(self, *, drain: bool) -> None:
-        """Ends the thread: after all videos, or without `drain` after those under way. Raises nothing."""
-        with self._changed:
-            if not drain:
-                self._gathered.clear()
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join()
-
     def _gather(self, reel: _Reel) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._failure is not None or self._room_for(reel))
-            self.raise_failure()
+            self._wait_for(lambda: self._room_for(reel))
             self._gathered.append(reel)
             self._changed.notify_all()
 
@@ -97,18 +80,8 @@ class Reels:
         # Full already where one more like these would find no room.
         return self._closed or 2 * self._bytes() > MAX_GATHERED_BYTES or self._clock() >= self._due
 
-    def _work(self) -> None:
-        while reels := self._next():
-            try:
-                self._encode(reels)
-            except BaseException as error:  # noqa: BLE001 - handed to whoever adds next
-                with self._changed:
-                    self._failure = error
-                    self._changed.notify_all()
-                return
-
-    def _next(self) -> list[_Reel]:
-        """What to encode together; empty at the end."""
+    def _next(self) -> Job | None:
+        """What to encode together."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._gathered) or self._closed)
             while self._gathered and not self._is_due():
@@ -116,7 +89,10 @@ class Reels:
             reels, self._gathered = self._gathered, []
             self._due = self._clock() + GATHER_SECONDS
             self._changed.notify_all()
-        return reels
+        return partial(self._encode, reels) if reels else None
+
+    def _give_up(self) -> None:
+        self._gathered.clear()
 
     def _encode(self, reels: Sequence[_Reel]) -> None:
         indexes = list(chain.from_iterable(samples for samples, _ in reels))
