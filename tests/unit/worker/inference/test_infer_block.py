@@ -1,6 +1,7 @@
 """The block `infer`, on a tiny model and without a cluster."""
 
 import io
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from diffrun_worker.evaluation import classifier
 from diffrun_worker.evaluation.generated import find_images
 from diffrun_worker.inference import Generation, plots
 from diffrun_worker.runner import run_assignment
+from diffrun_worker.stored_workspace import StoredWorkspace
 from diffrun_worker.testing import RecordingContext
 from diffrun_worker.workspace import Workspace
 
@@ -112,6 +114,58 @@ def test_its_final_images_and_nothing_else_of_it_are_what_a_later_block_evaluate
     outputs = run("evaluate", measured, parts[0], Shard())
     said = {name: outputs.get(name) for name in ("n", "sampler", "model_path", "artifacts_path")}
     assert said == {"n": 5, "sampler": "DDIM", "model_path": "models/tiny", "artifacts_path": "runs/u/infer"}
+
+
+def test_shards_that_meet_only_in_an_object_store_are_one_run(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    url = "memory://infer/x"
+    store = StoredWorkspace(url, tmp_path)
+    store.keep(shutil.copytree(tiny_checkpoint, store.place("models/tiny")), whole=True)
+    drawn = params().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    task = BlockTask(
+        run=RunRef(namespace="d", name="r", uid="u"), block="infer", type="infer", params=drawn, shards=2, seed=5
+    )
+    for index in range(2):
+        shard, inputs = Shard(index, 2), {"model_path": "models/tiny"}
+        assignment = Assignment(task=task, workspace=url, pod=f"p-{index}", shard=shard, inputs=inputs)
+        result = run_assignment(assignment, signals=False).result
+        assert result.error is None
+    output = store.path(str(result.outputs["output"]))
+    metadata = json.loads((output / "metadata.json").read_text())
+    assert metadata["checkpoint"]["path"] == "models/tiny"
+    assert metadata["samples"] == {"done": 5, "total": 5}
+
+
+@pytest.mark.parametrize(
+    ("asked", "pods", "used"),
+    [(None, "cuda:0", "cuda:0"), ("cuda", "cuda:0", "cuda:0"), ("cpu", "cuda:0", "cpu"), ("cpu", "cpu", "cpu")],
+)
+def test_the_device_asked_for_is_the_pods_by_whatever_name(
+    workspace: Path, asked: str | None, pods: str, used: str
+) -> None:
+    ctx = RecordingContext(workspace, device=pods)
+    assert infer._device(params(env={"device": asked}), ctx) == used
+
+
+@pytest.mark.parametrize(
+    ("asked", "pods", "code", "words"),
+    [
+        (
+            "cuda",
+            "cpu",
+            ErrorCode.GPU_NOT_AVAILABLE,
+            "env.device: cuda is asked for, and this pod computes on cpu",
+        ),
+        ("cuda:1", "cuda:0", ErrorCode.INVALID_PARAMS, "env.device: cuda:1 is asked for, and the model is on cuda:0;"),
+        ("gpu", "cuda:0", ErrorCode.INVALID_PARAMS, "env.device: 'gpu' is no device; give cpu or cuda:0"),
+    ],
+)
+def test_a_device_that_the_pod_has_not_is_told_from_a_word_that_is_no_device(
+    workspace: Path, asked: str, pods: str, code: ErrorCode, words: str
+) -> None:
+    with pytest.raises(PermanentError) as caught:
+        infer._device(params(env={"device": asked}), RecordingContext(workspace, device=pods))
+    assert caught.value.code == code
+    assert caught.value.message.startswith(words)
 
 
 def test_progress_counts_sample_steps_and_a_pause_is_looked_for_before_each_step(workspace: Path) -> None:

@@ -125,7 +125,7 @@ def test_the_metadata_says_where_it_ran_and_over_which_noise_schedule(
     assert stamps[0] <= stamps[1]
     assert metadata["config"].keys() >= {"character", "total_videos", "capture", "video", "drift", "force", "env"}
     assert metadata["checkpoint"] == {
-        "path": str(tmp_path / "model"), "classes": ["A", "B", "C"], "size": 8, "channels": 1,
+        "path": "model", "classes": ["A", "B", "C"], "size": 8, "channels": 1,
     }  # fmt: skip
     environment = metadata["environment"]
     assert (environment["hostname"], environment["torch_version"]) == (socket.gethostname(), version("torch"))

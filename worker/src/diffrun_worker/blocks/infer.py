@@ -10,6 +10,7 @@ from diffrun_contracts import params as contract
 from diffrun_worker.block import BlockContext, Outputs
 from diffrun_worker.blocks.infer_artifacts import announce_charts, announce_frames, recorder_for
 from diffrun_worker.blocks.preparation import configure_torch, model_path_of
+from diffrun_worker.device import require_device
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.inference.loading import load_checkpoint, load_model_of, scheduler_for
 from diffrun_worker.inference.loop import Generation
@@ -38,7 +39,7 @@ class Infer:
         """Draws this shard's samples and hands over each as an artifact.
 
         Raises PermanentError: what `load_checkpoint`, `load_model_of` and `Generation` raise, `MissingInput`,
-        `CudaOutOfMemory`, `NonFiniteSample`, `GpuNotAvailable`; and what `Recorder` raises.
+        `InvalidParams`, `CudaOutOfMemory`, `NonFiniteSample`, `GpuNotAvailable`; and what `Recorder` raises.
         """
         device = _device(params, ctx)
         configure_torch(device)
@@ -119,10 +120,13 @@ def _saver(params: contract.InferenceConfig, ctx: BlockContext) -> Save:
 def _device(params: contract.InferenceConfig, ctx: BlockContext) -> str:
     """The pod's device, unless the parameters ask for the CPU. A pod without a GPU is never taken for one with it."""
     asked = params.env.device
-    if asked in (None, ctx.device, "cpu"):
+    if asked is None or asked == "cpu":
         return asked or ctx.device
-    raise PermanentError(
-        ErrorCode.GPU_NOT_AVAILABLE,
-        f"env.device: {asked} is asked for, and this pod computes on {ctx.device}; "
-        "set gpus: 1 on the block, or leave env.device out",
-    )
+    if ctx.device == "cpu" and asked.startswith("cuda"):
+        raise PermanentError(
+            ErrorCode.GPU_NOT_AVAILABLE,
+            f"env.device: {asked} is asked for, and this pod computes on cpu; "
+            "set gpus: 1 on the block, or leave env.device out",
+        )
+    require_device(asked, ctx.device, "leave env.device out")
+    return ctx.device

@@ -152,11 +152,16 @@ class Recorder:
             timestamp_start=self._started,
             timestamp_end=self._clock(),
             config={**plain(config), "seed": self._generation.seed},
-            checkpoint=info.describe(),
+            checkpoint={**info.describe(), "path": self._where(info.path)},
             environment=describe_environment(self._device),
             scheduler={**self._generation.schedule.described, **sampler},
             samples=tuple(self._sample(index, times[index]) for index in sorted(times)),
         )
+
+    def _where(self, checkpoint: Path) -> str:
+        """Within the workspace by its path there: the folder that stands for an object store is each pod's own."""
+        inside = checkpoint.resolve().is_relative_to(self._workspace.root)
+        return self._workspace.relative(checkpoint) if inside else str(checkpoint)
 
     def _sample(self, index: int, seconds: float) -> SampleRecord:
         capture, names, timesteps = self._config.capture, self.names, self._generation.timesteps
