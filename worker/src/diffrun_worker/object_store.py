@@ -7,6 +7,8 @@ the store does not answer or says that it is busy; what is raised here comes aft
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,16 @@ ATTEMPTS = 6
 
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError")
 """How botocore's errors are called that no S3 client can be asked for without importing it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a store says of an object."""
+
+    size: int
+    """Bytes."""
+    modified: float | None
+    """When it was put, in seconds since 1970, where the store says so."""
 
 
 class ObjectStore:
@@ -75,13 +87,17 @@ class ObjectStore:
 
     def sizes(self, key: str) -> dict[str, int]:
         """The object of that key, or all below it, by their keys, with their bytes; empty where there is none."""
+        return {name: entry.size for name, entry in self.entries(key).items()}
+
+    def entries(self, key: str) -> dict[str, Entry]:
+        """The same with all that the store says of them."""
         with self._told("list"):
             try:
                 found = self._fs.find(self._key(key), detail=True)
             except FileNotFoundError as error:
                 self._require_bucket(error)
                 return {}
-        return {name.removeprefix(f"{self._root}/"): int(info["size"] or 0) for name, info in found.items()}
+        return {name.removeprefix(f"{self._root}/"): _entry(info) for name, info in found.items()}
 
     def remove(self, keys: Sequence[str]) -> None:
         """Removes objects; one that has gone already is no error."""
@@ -134,6 +150,13 @@ class ObjectStore:
             f"may not {verb} objects of the bucket {self.bucket!r} ({said.rstrip('.')}); check the keys in {where}, "
             "and that they may list, read, write and delete there",
         )
+
+
+def _entry(info: Mapping[str, Any]) -> Entry:
+    # fsspec's file systems agree neither on its name nor on its type.
+    time = next((info[name] for name in ("LastModified", "mtime", "created") if info.get(name)), None)
+    modified = time.timestamp() if isinstance(time, datetime) else time
+    return Entry(int(info["size"] or 0), modified if isinstance(modified, float) else None)
 
 
 def _s3_options() -> dict[str, Any]:

@@ -11,14 +11,17 @@ import tempfile
 import threading
 import uuid
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from fsspec.core import split_protocol
 
 from diffrun_worker.errors import ErrorCode, PermanentError
-from diffrun_worker.object_store import ObjectStore
+from diffrun_worker.object_store import Entry, ObjectStore
 from diffrun_worker.workspace import DISK_FULL_ERRNOS, LOCAL_SCHEMES, Workspace, checked
+
+_T = TypeVar("_T")
 
 INCOMPLETE = ".incomplete"
 """The object in a folder whose files are coming or going."""
@@ -122,30 +125,33 @@ class StoredWorkspace(Workspace):
 
     def _fetch(self, pure: PurePosixPath, *, again: bool) -> bool:
         """Whether there is anything. With `again`, files that came from the store before are fetched anew."""
-        keys = _whole(self._store.sizes(str(pure)))
-        wanted = []
-        for key in keys:
+        entries = _whole(self._store.entries(str(pure)))
+        wanted = {}
+        for key, entry in entries.items():
             place = self.place(key)
             if not place.exists() or (again and self._same.get(key) == _mark(place)):
                 place.parent.mkdir(parents=True, exist_ok=True)
-                wanted.append((key, place))
+                wanted[key] = entry
         try:
             self._get(wanted)
         except OSError as error:
             if error.errno in DISK_FULL_ERRNOS:
-                raise self.disk_full(f"fetch {pure}", sum(keys[key] for key, _ in wanted)) from error
+                raise self.disk_full(f"fetch {pure}", sum(entry.size for entry in wanted.values())) from error
             raise
-        return bool(keys)
+        return bool(entries)
 
-    def _get(self, wanted: Sequence[tuple[str, Path]]) -> None:
-        """Fetches beside their places and renames: nobody reads half a file."""
+    def _get(self, wanted: Mapping[str, Entry]) -> None:
+        """Fetches beside their places and renames: nobody reads half a file. Files are as old as their objects."""
         mark = uuid.uuid4().hex
-        partial = [(key, place.with_name(f".{place.name}.{mark}.tmp")) for key, place in wanted]
+        places = {key: self.place(key) for key in wanted}
+        partial = [(key, place.with_name(f".{place.name}.{mark}.tmp")) for key, place in places.items()]
         try:
             self._store.get_files(partial)
-            for (key, place), (_, temporary) in zip(wanted, partial, strict=True):
-                temporary.replace(place)
-                self._same[key] = _mark(place)
+            for key, temporary in partial:
+                if (modified := wanted[key].modified) is not None:
+                    os.utime(temporary, (modified, modified))
+                temporary.replace(places[key])
+                self._same[key] = _mark(places[key])
         finally:
             for _, temporary in partial:
                 temporary.unlink(missing_ok=True)
@@ -182,9 +188,9 @@ def _mark(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _whole(sizes: dict[str, int]) -> dict[str, int]:
+def _whole(objects: dict[str, _T]) -> dict[str, _T]:
     """Without the folders whose files are coming or going."""
-    unfinished = {PurePosixPath(key).parent for key in sizes if PurePosixPath(key).name == INCOMPLETE}
+    unfinished = {PurePosixPath(key).parent for key in objects if PurePosixPath(key).name == INCOMPLETE}
     if not unfinished:
-        return sizes
-    return {key: size for key, size in sizes.items() if unfinished.isdisjoint(PurePosixPath(key).parents)}
+        return objects
+    return {key: what for key, what in objects.items() if unfinished.isdisjoint(PurePosixPath(key).parents)}

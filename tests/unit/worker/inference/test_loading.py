@@ -1,6 +1,8 @@
 """A checkpoint's folder, found, described and loaded."""
 
+import argparse
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -8,10 +10,12 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 
+from diffrun_worker.commands import convert
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.inference import build_scheduler, load_checkpoint, load_unet, newest_checkpoint
 from diffrun_worker.inference.loading import load_model_of
 from diffrun_worker.inference.loop import as_model
+from diffrun_worker.stored_workspace import StoredWorkspace
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -57,6 +61,41 @@ def test_of_two_written_at_once_the_higher_number_is_the_newer(tiny_checkpoint: 
         folder = shutil.copytree(tiny_checkpoint, tmp_path / name)
         os.utime(folder / WEIGHTS, (10**9, 10**9))
     assert newest_checkpoint(tmp_path) == tmp_path / "step-1000"
+
+
+def test_folders_that_are_no_checkpoints_hide_no_other(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    for name in ("being-written", "of-another-kind"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    (tmp_path / "being-written" / "scheduler_config.json").write_text("{}")
+    with pytest.raises(PermanentError) as caught:
+        newest_checkpoint(tmp_path)
+    assert caught.value.code == ErrorCode.MODEL_NOT_FOUND
+    assert (
+        f"{tmp_path} holds no checkpoint (being-written is none: being-written: no {WEIGHTS}; " in caught.value.message
+    )
+    assert "(of-another-kind is none: " in caught.value.message
+
+    shutil.copytree(tiny_checkpoint, tmp_path / "step-1")
+    assert newest_checkpoint(tmp_path) == tmp_path / "step-1"
+
+
+def test_in_an_object_store_the_newest_is_what_was_put_last(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    ours, theirs = (StoredWorkspace("memory://newest/x", tmp_path / name) for name in ("ours", "theirs"))
+    for name in ("step-2", "step-1"):
+        ours.keep(shutil.copytree(tiny_checkpoint, ours.place(f"models/{name}")), whole=True)
+    assert newest_checkpoint(theirs.path("models")).name == "step-1"
+
+
+def test_the_line_that_converts_a_pickle_runs_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
+    with pytest.raises(PermanentError) as caught:
+        newest_checkpoint(tmp_path / "model.pt")
+    line = re.search(r"diffrun-worker convert (.*?) and give", caught.value.message)
+    assert line is not None
+    parser = argparse.ArgumentParser()
+    convert.add(parser.add_subparsers())
+    assert parser.parse_args(["convert", *line[1].split()]).output == tmp_path / "model"
 
 
 @pytest.mark.parametrize(

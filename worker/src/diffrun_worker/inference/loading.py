@@ -85,17 +85,20 @@ def newest_checkpoint(path: Path) -> Path:
         raise PermanentError(
             ErrorCode.NO_SAFETENSORS,
             f"checkpoint: {path.name} is a pickle, which can run code when it is loaded; convert it once by "
-            f"diffrun-worker convert {path} and give the folder that this makes",
+            f"diffrun-worker convert {path} --output {path.with_suffix('')} and give the folder that this makes",
         )
     if _is_checkpoint(path):
         return path
-    found = [child for child in path.iterdir() if _is_checkpoint(child)] if path.is_dir() else []
+    children = [child for child in path.iterdir() if _is_checkpoint(child)] if path.is_dir() else []
+    flaws = {child: _flaw(child) for child in children}
+    found = [child for child, flaw in flaws.items() if flaw is None]
     if not found:
         there = "holds no checkpoint" if path.is_dir() else "is not a folder"
+        passed_over = "".join(f" ({child.name} is none: {flaw})" for child, flaw in sorted(flaws.items()))
         raise PermanentError(
             ErrorCode.MODEL_NOT_FOUND,
-            f"checkpoint: {path} {there}; give a folder with config.json, scheduler_config.json, classes.json and "
-            "diffusion_pytorch_model.safetensors, or a folder of such folders",
+            f"checkpoint: {path} {there}{passed_over}; give a folder with config.json, scheduler_config.json, "
+            "classes.json and diffusion_pytorch_model.safetensors, or a folder of such folders",
         )
     return max(found, key=_age)
 
@@ -105,6 +108,16 @@ def _is_checkpoint(folder: Path) -> bool:
     return not folder.name.startswith(".") and any(
         (folder / part).is_file() for part in ("config.json", "unet/config.json")
     )
+
+
+def _flaw(folder: Path) -> str | None:
+    """What a checkpoint lacks: one that is being written, or another kind of model, must not hide the others."""
+    try:
+        unet, _ = find_parts(folder)
+        weight_files(unet)
+    except PermanentError as error:
+        return error.message
+    return None
 
 
 def _age(folder: Path) -> tuple[int, list[tuple[int, int | str]]]:
