@@ -79,6 +79,20 @@ def test_the_guided_difference_takes_one_forward_and_each_sample_its_own() -> No
     assert difference[:, 0, 0, 0].tolist() == [3.0, 30.0]
 
 
+def test_a_network_in_half_precision_is_given_its_own_type() -> None:
+    class Half:
+        dtype = torch.bfloat16
+
+        def __call__(self, x: Tensor, timestep: int, class_labels: Tensor, return_dict: bool) -> tuple[Tensor]:
+            assert x.dtype is self.dtype
+            return (x * class_labels.to(x.dtype)[:, None, None, None],)
+
+    difference = guided_difference(Half(), torch.ones(1, 1, 2, 2), 500, target=7, null=4)
+
+    assert difference.dtype is torch.float32
+    assert difference.unique().tolist() == [3.0]
+
+
 def test_a_heatmap_is_white_where_the_map_peaks() -> None:
     heat = to_heatmap(torch.tensor([[[0.0, 0.5], [0.25, 0.25]], [[0.25, 0.25], [0.25, 0.25]]]))
 

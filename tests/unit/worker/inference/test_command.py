@@ -85,6 +85,15 @@ def test_what_is_wrong_is_named_with_what_would_be_right_and_ends_with_the_users
     assert not (tmp_path / "out" / "B" / "index.json").exists()
 
 
+def test_an_output_directory_that_cannot_be_made_is_named(
+    tmp_path: Path, tiny_checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    with caplog.at_level(logging.ERROR):
+        assert infer(tiny_checkpoint, tmp_path / "file" / "out") == names.EXIT_PERMANENT
+    assert f"output_dir: {tmp_path / 'file' / 'out'} cannot be made (Not a directory); name another" in caplog.text
+
+
 USER_FORCE = """
 import torch
 

@@ -106,6 +106,19 @@ def test_a_batch_that_begins_again_in_halves_is_told_and_counted_once(tmp_path: 
     assert len((tmp_path / "metrics" / "0000_steps.csv").read_text().splitlines()) == 1 + 6
 
 
+def test_a_batch_that_runs_out_of_memory_after_its_last_step_is_counted_once(tmp_path: Path) -> None:
+    points: list[Point] = []
+    with Tracker(tmp_path, TIMESTEPS, SCHEDULE, publish=points.extend, clock=Clock()) as tracked:
+        walk(tracked, [0, 1], [0, 1, 2, 3])
+        walk(tracked, [0], [0, 1, 2, 3])
+        walk(tracked, [1], [0, 1, 2, 3])
+
+    assert tracked.aggregate.count == 2
+    assert [point.step for point in points if point.name == "infer/generation_time"] == [0, 1]
+    for file, rows in (("0000_steps.csv", 6), ("0000_videos.csv", 2)):
+        assert len((tmp_path / "metrics" / file).read_text().splitlines()) == 1 + rows
+
+
 def test_csv_and_json_hold_what_was_measured(tmp_path: Path) -> None:
     with Tracker(tmp_path, TIMESTEPS, SCHEDULE, shard=2, shards=3, clock=Clock()) as tracked:
         walk(tracked, [7], [3.0, 0.0, 0.5, -0.5])

@@ -32,13 +32,14 @@ class Weighting(StrEnum):
 def guided_difference(unet: Callable[..., Any], x: Tensor, timestep: Tensor | int, target: int, null: int) -> Tensor:
     """ε_c − ε∅ of each sample, [N, C, H, W], by one forward of 2 N.
 
-    `unet` is called like diffusers' UNet2DModel; `x` is x_t [N, C, H, W]; `target` and `null` index its classes.
+    `unet` is called like diffusers' UNet2DModel, in its own dtype if it has one; `x` is x_t [N, C, H, W], of whose
+    dtype the difference is; `target` and `null` index its classes.
     """
-    count = x.shape[0]
+    count, dtype = x.shape[0], getattr(unet, "dtype", x.dtype)
     labels = torch.tensor([target, null], device=x.device).repeat_interleave(count)  # [2 N]: first c, then ∅
     with torch.inference_mode():
-        output = unet(torch.cat((x, x)), timestep, class_labels=labels, return_dict=False)[0]
-    conditional, unconditional = output.chunk(2)  # [N, C, H, W] each
+        output = unet(torch.cat((x, x)).to(dtype), timestep, class_labels=labels, return_dict=False)[0]
+    conditional, unconditional = output.to(x.dtype).chunk(2)  # [N, C, H, W] each
     return torch.sub(conditional, unconditional)
 
 

@@ -25,7 +25,8 @@ def draw_by_hand(config: InferenceConfig, shard: Shard, *, run_id: str, allow_us
 
     Computes on `config.env.device`, by default on a GPU where there is one.
     Raises PermanentError: what `load_checkpoint`, `load_model_of`, `Generation` and `Recorder` raise,
-    `GpuNotAvailable`, `CudaOutOfMemory`, `NonFiniteSample`; Stopped after Ctrl-C or SIGTERM.
+    `InvalidParams` for an `output_dir` that is no folder, `GpuNotAvailable`, `CudaOutOfMemory`, `NonFiniteSample`;
+    Stopped after Ctrl-C or SIGTERM.
     """
     checkpoint, device = config.checkpoint_path or config.model_path, _device(config.env.device)
     if checkpoint is None:
@@ -35,8 +36,7 @@ def draw_by_hand(config: InferenceConfig, shard: Shard, *, run_id: str, allow_us
     code = UserCode(allowed=True) if allow_user_code else UserCode.from_environment(Path.cwd())
     model = load_model_of(ckpt, device, config.dtype)
     generation = Generation(model, scheduler_for(ckpt, config), config, ckpt, user_code=code)
-    output = Path(config.output_dir)
-    output.mkdir(parents=True, exist_ok=True)
+    output = _output(config.output_dir)
     indexes = shard_indexes(config.total, shard.index, shard.count)
     display = make_display(len(indexes), f"{config.character}, {len(generation.timesteps)} steps", device)
     recorder = Recorder(
@@ -53,6 +53,16 @@ def draw_by_hand(config: InferenceConfig, shard: Shard, *, run_id: str, allow_us
     with display, ImageWriter(lambda _images: None) as writer, recorder:
         run_batches(indexes, config.batch_size, ShardInference(generation, ctx, writer, indexes, [recorder]).draw)
     return recorder.finish()
+
+
+def _output(asked: str) -> Path:
+    """The folder for the files, made. Raises PermanentError `InvalidParams`."""
+    folder = Path(asked)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise invalid_params(f"output_dir: {folder} cannot be made ({error.strerror}); name another folder") from error
+    return folder
 
 
 def _device(asked: str | None) -> str:

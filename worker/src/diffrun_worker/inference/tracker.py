@@ -191,22 +191,24 @@ class Tracker:
 
     def _finish(self, indexes: Sequence[int], seconds: float) -> list[Point]:
         """The last rows of a batch are here: `seconds` is each of its samples' share."""
+        # A batch may run out of memory after its last step too; what it has counted is not counted again.
+        rows = [(row, index) for row, index in enumerate(indexes) if index not in self.generation_times]
         videos = []
-        for row, index in enumerate(indexes):
+        for row, index in rows:
             video = self.aggregate.add(index, self._values[:, :, row].copy(), seconds)
             videos.append((index, _short(seconds), _short(video.total_l2), _short(video.total_pixel_delta)))
             self.generation_times[index] = seconds
             self._told.pop(index, None)
             self._on_sample(index, video)
-        self._append(self._paths[0], self._step_rows(indexes))
+        self._append(self._paths[0], self._step_rows(rows))
         self._append(self._paths[1], videos)
-        return [Point(METRIC_GENERATION_TIME, seconds, index, {"sample_index": index}) for index in indexes]
+        return [Point(METRIC_GENERATION_TIME, seconds, index, {"sample_index": index}) for _, index in rows]
 
-    def _step_rows(self, indexes: Sequence[int]) -> Iterable[tuple[Any, ...]]:
+    def _step_rows(self, rows: Iterable[tuple[int, int]]) -> Iterable[tuple[Any, ...]]:
         latent_l2, pixel_delta = self._values
         cumulative, velocity = derive(latent_l2)
         schedule = [_short(alpha) for alpha in self.aggregate.schedule]
-        for row, index in enumerate(indexes):
+        for row, index in rows:
             columns = [map(_short, column[:, row]) for column in (latent_l2, cumulative, velocity, pixel_delta)]
             steps = zip(self.aggregate.timesteps, *columns, schedule, strict=True)
             yield from ((index, step, *numbers) for step, numbers in enumerate(steps))
