@@ -1,5 +1,6 @@
 """Lines, diamonds, shards, and several runs and installations side by side."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -54,6 +55,14 @@ def test_shards_are_the_pods_of_one_indexed_job(runs: Runs) -> None:
     (job,) = runs.jobs(name)
     assert job["spec"]["completions"] == 3
     assert job["status"]["completedIndexes"] == "0-2"
+
+
+def test_a_shard_that_fails_is_tried_again_alone(runs: Runs) -> None:
+    failing = block("work", "test.fail", params={"onlyShard": 1, "times": 2}, shards=3, retries=2)
+    name = runs.start(run("shard-fails", failing))
+    assert condition(runs.finished(name), "Succeeded")["status"] == "True"
+    tries = Counter(pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] for pod in runs.pods(name))
+    assert tries == {"0": 1, "1": 3, "2": 1}
 
 
 def test_outputs_travel_to_the_blocks_that_depend_on_them(runs: Runs) -> None:

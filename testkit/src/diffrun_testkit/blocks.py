@@ -65,6 +65,8 @@ class Failing(Work):
     """Fail with a permanent error; `times` does not count then."""
     times: int = Field(default=1, ge=0, le=100)
     """Fail this often with a temporary error, then succeed."""
+    only_shard: int | None = Field(default=None, ge=0)
+    """Fail in this shard; the others succeed at once."""
 
 
 class Fail:
@@ -75,6 +77,8 @@ class Fail:
     def run(self, params: Failing, ctx: BlockContext) -> Outputs:
         """Works."""
         work(params, ctx)
+        if params.only_shard not in (None, ctx.shard.index):
+            return params.outputs
         if params.permanent:
             raise PermanentError("TestPermanent", "told to fail for good; set permanent: false to try again")
         if ctx.retry < params.times:
