@@ -28,6 +28,9 @@ def wrong_shape(model_output, **kwargs):
 
 def nothing(**kwargs):
     pass
+
+def leaves(**kwargs):
+    raise SystemExit(0)      # line 20
 """
 
 
@@ -36,6 +39,7 @@ def allowed(tmp_path: Path) -> UserCode:
     (tmp_path / "mine.py").write_text(GOOD)
     (tmp_path / "broken.py").write_text("def force(**kwargs:\n")
     (tmp_path / "raises.py").write_text("x = 1\nraise RuntimeError('at import')\n")
+    (tmp_path / "exits.py").write_text("import sys\nsys.exit()\n")
     return UserCode(True, tmp_path)
 
 
@@ -97,6 +101,8 @@ def test_what_is_not_there_is_named(run: Any, allowed: UserCode, fn: Any, words:
         ("mine.py:fails", ["mine.py:10 in inner: ZeroDivisionError: division by zero"]),
         ("broken.py:force", ["broken.py:1: SyntaxError"]),
         ("raises.py:force", ["raises.py:2 in <module>: RuntimeError: at import"]),
+        ("mine.py:leaves", ["mine.py:20 in leaves: SystemExit: 0"]),
+        ("exits.py:force", ["exits.py:2 in <module>: SystemExit"]),
         ("mine.py:wrong_shape", ["it must return a tensor of shape [1, 1, 4, 4]; got []"]),
         ("mine.py:nothing", ["it must return a tensor of shape [1, 1, 4, 4]; got NoneType"]),
     ],

@@ -103,18 +103,18 @@ class UserCode:
 def blame(where: str) -> Iterator[None]:
     """Turns what the user's code raises into an error that names its file and line.
 
-    Raises PermanentError `UserCodeFailed`. An error of diffrun's own passes, and so does a GPU without memory, which
-    a smaller batch may cure.
+    Raises PermanentError `UserCodeFailed`, also where that code calls `sys.exit()`: the process would end as if its
+    work were done. An error of diffrun's own passes, and so does a GPU without memory, which a smaller batch may cure.
     """
     try:
         yield
     except (BlockError, torch.cuda.OutOfMemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PermanentError(ErrorCode.USER_CODE_FAILED, f"{where}: {_place(error)}") from error
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """`mine.py:12 in force: ValueError: …`, the line of the user's file where the error began."""
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
