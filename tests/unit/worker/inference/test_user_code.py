@@ -1,5 +1,6 @@
 """Functions out of the user's files: only where they are allowed, and with file and line where they fail."""
 
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,18 @@ def leaves(**kwargs):
     raise SystemExit(0)      # line 20
 """
 
+WITH_A_DATACLASS = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+@dataclass
+class Settings:
+    by: float = 2.0
+
+def push(model_output, **kwargs):
+    return 0 * model_output + Settings().by
+"""
+
 
 @pytest.fixture
 def allowed(tmp_path: Path) -> UserCode:
@@ -53,6 +66,19 @@ def test_a_function_of_a_file_acts_as_a_force_and_as_a_drift(run: Any, noise: An
     drift = {"enabled": True, "function_name": "drift_user_custom", "params": {"fn": "mine.py:shift", "by": 0.5}}
     moved, plain = run(user_code=allowed, drift=drift)[0][0], run()[0][0]
     torch.testing.assert_close(moved.latent, plain.latent + 0.5, rtol=0, atol=1e-12)
+
+
+def test_a_file_may_define_dataclasses_whose_annotations_are_strings(run: Any, allowed: UserCode) -> None:
+    (allowed.root / "settings.py").write_text(WITH_A_DATACLASS)
+    frame, plain = run(user_code=allowed, **custom("settings.py:push"))[0][0], run(force={"guidance_scale": 0})[0][0]
+    torch.testing.assert_close(frame.model_output, plain.model_output + 2.0, rtol=0, atol=1e-12)
+
+
+def test_a_file_that_fails_leaves_no_half_made_module_behind(run: Any, allowed: UserCode) -> None:
+    before = set(sys.modules)
+    with pytest.raises(PermanentError):
+        run(user_code=allowed, **custom("raises.py:force"))
+    assert not [name for name in set(sys.modules) - before if name.startswith("diffrun_user_")]
 
 
 def test_a_file_does_not_run_where_it_is_not_allowed_and_the_error_says_what_allows_it(

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -94,8 +95,14 @@ class UserCode:
         if spec is None or spec.loader is None:
             raise invalid_params(f"{where}: {file.name} is no Python file; its name must end in .py")
         module = importlib.util.module_from_spec(spec)
-        with blame(where):
-            spec.loader.exec_module(module)
+        # Dataclasses, pickle and typing look up by name the module that they are used in.
+        sys.modules[name] = module
+        try:
+            with blame(where):
+                spec.loader.exec_module(module)
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
         return module
 
 
