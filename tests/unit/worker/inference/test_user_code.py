@@ -52,6 +52,7 @@ def allowed(tmp_path: Path) -> UserCode:
     (tmp_path / "mine.py").write_text(GOOD)
     (tmp_path / "broken.py").write_text("def force(**kwargs:\n")
     (tmp_path / "raises.py").write_text("x = 1\nraise RuntimeError('at import')\n")
+    (tmp_path / "null.py").write_bytes(b"def force(**kwargs):\n    pass\0\n")
     (tmp_path / "exits.py").write_text("import sys\nsys.exit()\n")
     return UserCode(True, tmp_path)
 
@@ -126,6 +127,7 @@ def test_what_is_not_there_is_named(run: Any, allowed: UserCode, fn: Any, words:
     [
         ("mine.py:fails", ["mine.py:10 in inner: ZeroDivisionError: division by zero"]),
         ("broken.py:force", ["broken.py:1: SyntaxError"]),
+        ("null.py:force", ["null.py: SyntaxError: ", "null bytes"]),
         ("raises.py:force", ["raises.py:2 in <module>: RuntimeError: at import"]),
         ("mine.py:leaves", ["mine.py:20 in leaves: SystemExit: 0"]),
         ("exits.py:force", ["exits.py:2 in <module>: SystemExit"]),
@@ -141,6 +143,7 @@ def test_what_the_users_code_does_wrong_names_file_and_line(
         run(user_code=allowed, **custom(fn))
     assert caught.value.code == ErrorCode.USER_CODE_FAILED
     assert "force.forceStack[0] force_user_custom" in caught.value.message
+    assert "None:" not in caught.value.message
     for word in words:
         assert word in caught.value.message
 

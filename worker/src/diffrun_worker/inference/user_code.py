@@ -98,7 +98,7 @@ class UserCode:
         # Dataclasses, pickle and typing look up by name the module that they are used in.
         sys.modules[name] = module
         try:
-            with blame(where):
+            with blame(where, file):
                 spec.loader.exec_module(module)
         except BaseException:
             sys.modules.pop(name, None)
@@ -107,8 +107,8 @@ class UserCode:
 
 
 @contextmanager
-def blame(where: str) -> Iterator[None]:
-    """Turns what the user's code raises into an error that names its file and line.
+def blame(where: str, file: Path | None = None) -> Iterator[None]:
+    """Turns what the user's code raises into an error that names its file and line; `file` is being loaded, if any is.
 
     Raises PermanentError `UserCodeFailed`, also where that code calls `sys.exit()`: the process would end as if its
     work were done. An error of diffrun's own passes, and so does a GPU without memory, which a smaller batch may cure.
@@ -118,17 +118,18 @@ def blame(where: str) -> Iterator[None]:
     except (BlockError, torch.cuda.OutOfMemoryError):
         raise
     except (Exception, SystemExit) as error:
-        raise PermanentError(ErrorCode.USER_CODE_FAILED, f"{where}: {_place(error)}") from error
+        raise PermanentError(ErrorCode.USER_CODE_FAILED, f"{where}: {_place(error, file)}") from error
 
 
-def _place(error: BaseException) -> str:
+def _place(error: BaseException, file: Path | None) -> str:
     """`mine.py:12 in force: ValueError: …`, the line of the user's file where the error began."""
     said = f"{type(error).__name__}: {error}"
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        line = "" if error.lineno is None else f":{error.lineno}"
+        return f"{error.filename}{line}: {type(error).__name__}: {error.msg}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
-    if not frames:
-        return said
+    if not frames:  # Of a null byte Python tells neither file nor line.
+        return said if file is None else f"{file}: {said}"
     # The first frame that is not ours is the user's function; the last one in the same file is where it stood.
     last = [frame for frame in frames if frame.filename == frames[0].filename][-1]
     return f"{last.filename}:{last.lineno} in {last.name}: {said}"
