@@ -32,6 +32,17 @@ def nothing(**kwargs):
 
 def leaves(**kwargs):
     raise SystemExit(0)      # line 20
+
+def needed(force_cfg, moment, known):
+    yield force_cfg["absent"]      # line 23
+
+@declare(classes=needed)
+def declares_wrongly(model_output, **kwargs):
+    return model_output
+
+@declare(classes=lambda force_cfg, moment, known: None)
+def declares_nothing(model_output, **kwargs):
+    return model_output
 """
 
 WITH_A_DATACLASS = """
@@ -49,7 +60,7 @@ def push(model_output, **kwargs):
 
 @pytest.fixture
 def allowed(tmp_path: Path) -> UserCode:
-    (tmp_path / "mine.py").write_text(GOOD)
+    (tmp_path / "mine.py").write_text(f"from diffrun_worker.inference import declare{GOOD}")
     (tmp_path / "broken.py").write_text("def force(**kwargs:\n")
     (tmp_path / "raises.py").write_text("x = 1\nraise RuntimeError('at import')\n")
     (tmp_path / "null.py").write_bytes(b"def force(**kwargs):\n    pass\0\n")
@@ -130,6 +141,8 @@ def test_what_is_not_there_is_named(run: Any, allowed: UserCode, fn: Any, words:
         ("null.py:force", ["null.py: SyntaxError: ", "null bytes"]),
         ("raises.py:force", ["raises.py:2 in <module>: RuntimeError: at import"]),
         ("mine.py:leaves", ["mine.py:20 in leaves: SystemExit: 0"]),
+        ("mine.py:declares_wrongly", ["mine.py:23 in needed: KeyError: 'absent'"]),
+        ("mine.py:declares_nothing", ["the classes that it declares", "TypeError: 'NoneType' object is not iterable"]),
         ("exits.py:force", ["exits.py:2 in <module>: SystemExit"]),
         ("mine.py:wrong_shape", ["it must return a tensor of shape [1, 1, 4, 4]; got []"]),
         ("mine.py:nothing", ["it must return a tensor of shape [1, 1, 4, 4]; got NoneType"]),

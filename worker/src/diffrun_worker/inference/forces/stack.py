@@ -18,7 +18,7 @@ from diffrun_worker.inference.moment import Moment
 from diffrun_worker.inference.parameters import knows, parse
 from diffrun_worker.inference.rows import Memory, call_checked
 from diffrun_worker.inference.traits import Traits, traits_of
-from diffrun_worker.inference.user_code import UserCode
+from diffrun_worker.inference.user_code import UserCode, blame
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,11 @@ class BoundForce:
     traits: Traits
 
     def classes(self, moment: Moment, known: tuple[str, ...]) -> list[str]:
-        """The classes that it declares for a step."""
+        """The classes that it declares for a step. Raises PermanentError `UserCodeFailed` where that fails."""
         if self.traits.classes is None:
             return []
-        return list(self.traits.classes(self.cfg if self.params is None else self.params, moment, known))
+        with blame(f"{self.where}: the classes that it declares"):
+            return list(self.traits.classes(self.cfg if self.params is None else self.params, moment, known))
 
     def contribution(self, acting: Acting) -> Tensor:
         """Its term of ε̃, [N, C, H, W]."""
