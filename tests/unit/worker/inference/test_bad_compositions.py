@@ -143,6 +143,11 @@ CASES: dict[str, tuple[dict[str, Any], ErrorCode, list[str]]] = {
         ErrorCode.INVALID_PARAMS,
         ["drift.params drift_clamp: min", "its parameters are scale, decay, low, high"],
     ),
+    "a function of a drift that takes none": (
+        drift("drift_clamp", params={"fn": abs}),
+        ErrorCode.INVALID_PARAMS,
+        ["drift.params drift_clamp: fn: Extra inputs"],
+    ),
     "a range upside down": (
         drift("drift_clamp", params={"low": 1, "high": -1}),
         ErrorCode.INVALID_PARAMS,

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import BaseModel, ConfigDict
 
 from diffrun_worker.errors import ErrorCode, PermanentError
-from diffrun_worker.inference import DRIFT_REGISTRY, FORCE_REGISTRY, UserCode
+from diffrun_worker.inference import DRIFT_REGISTRY, FORCE_REGISTRY, UserCode, declare
 from diffrun_worker.inference.registry import Registry
 
 GOOD = """
@@ -179,8 +180,6 @@ def test_memory_that_a_users_code_runs_out_of_is_left_to_a_smaller_batch(run: An
 
 
 def test_a_force_that_takes_batches_says_so_and_is_called_once_a_step(run: Any, noise: Any) -> None:
-    from diffrun_worker.inference import declare
-
     seen: list[int] = []
 
     @declare(batched=True, classes=lambda force_cfg, moment, known: ["B"] if moment.t_index < 2 else [])
@@ -193,6 +192,49 @@ def test_a_force_that_takes_batches_says_so_and_is_called_once_a_step(run: Any, 
     assert stub.calls == [[3] * 3 + [1] * 3] * 2 + [[3] * 3] * 2
     expected = noise(frames[0].previous, frames[0].t, 3) + noise(frames[0].previous, frames[0].t, 1)
     torch.testing.assert_close(frames[0].model_output, expected, rtol=0, atol=1e-5)
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    by: float = 0.0
+
+
+@declare(params=Strict)
+def push(model_output, params, **kwargs):  # type: ignore[no-untyped-def]
+    return 0 * model_output + params.by
+
+
+@declare(params=Strict)
+def shift(x, params, drift_cfg, **kwargs):  # type: ignore[no-untyped-def]
+    assert (drift_cfg["scale"], drift_cfg["decay"]) == (1.0, 0.99)
+    return x + params.by
+
+
+def shifted(**drift: Any) -> dict[str, Any]:
+    return {"drift": {"enabled": True, "function_name": "drift_user_custom", **drift}}
+
+
+def test_a_strict_model_of_parameters_is_not_held_to_keys_that_are_diffruns_own(run: Any) -> None:
+    pushed, plain = (run(**custom(push, by=by))[0][0].model_output for by in (2.0, 0.0))
+    torch.testing.assert_close(pushed, plain + 2.0, rtol=0, atol=1e-12)
+    moved, still = (run(**shifted(params={"fn": shift, "by": by}))[0][0].latent for by in (0.5, 0.0))
+    torch.testing.assert_close(moved, still + 0.5, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("key", ["scale", "decay"])
+def test_a_scale_or_decay_that_a_drifts_strict_model_does_not_have_is_refused_where_it_is_set(
+    run: Any, key: str
+) -> None:
+    with pytest.raises(PermanentError, match=f"drift_user_custom: {key}: Extra inputs.*its parameters are by"):
+        run(**shifted(params={"fn": shift, "by": 0.5}, **{key: 0.5}))
+
+
+def test_a_misspelt_parameter_of_a_strict_model_is_refused(run: Any) -> None:
+    with pytest.raises(PermanentError, match="force_user_custom: bye: Extra inputs"):
+        run(**custom(push, bye=1))
+    with pytest.raises(PermanentError, match="drift_user_custom: bye: Extra inputs"):
+        run(**shifted(params={"fn": shift, "bye": 1}))
 
 
 def test_other_packages_bring_forces_and_drifts_behind_entry_points() -> None:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from diffrun_contracts.params.infer import DriftConfig
 from diffrun_worker.errors import invalid_params
 from diffrun_worker.inference.drifts.functions import CUSTOM, DRIFT_REGISTRY
 from diffrun_worker.inference.moment import Moment
-from diffrun_worker.inference.parameters import parse
+from diffrun_worker.inference.parameters import knows, parse
 from diffrun_worker.inference.rows import Memory, call_checked
 from diffrun_worker.inference.traits import Traits, traits_of
 from diffrun_worker.inference.user_code import UserCode
@@ -74,5 +75,15 @@ def bind_drift(config: DriftConfig, num_train_timesteps: int, user_code: UserCod
             raise invalid_params(f"{where}: fn: a function, or path/to/file.py:name, is needed")
         function = user_code.function(cfg["fn"], f"{where}: fn")
     traits = traits_of(function)
-    params = None if traits.params is None else parse(traits.params, cfg, where)
+    params = None if traits.params is None else parse(traits.params, _told(traits.params, config), where)
     return BoundDrift(where, function, cfg, params, traits, num_train_timesteps)
+
+
+def _told(model: type[BaseModel], config: DriftConfig) -> dict[str, Any]:
+    """What a drift's model is held to: of `scale` and `decay` what it knows, and what the user has changed."""
+    default = DriftConfig()
+    ours = {key: getattr(config, key) for key in ("scale", "decay")}
+    told = {key: value for key, value in ours.items() if knows(model, key) or value != getattr(default, key)}
+    custom = config.function_name == CUSTOM  # Elsewhere `fn` is a parameter too many.
+    own = {key: value for key, value in config.params.items() if key != "fn" or not custom or knows(model, key)}
+    return told | own

@@ -163,6 +163,8 @@ def _bind(where: str, entry: Mapping[str, Any], global_cfg: Mapping[str, Any], u
     if traits.params is None:
         return BoundForce(where, function, {**global_cfg, **entry}, None, traits)
     shared = {key: value for key, value in global_cfg.items() if knows(traits.params, key) and key not in own}
+    if name == CUSTOM and not knows(traits.params, "fn"):
+        del own["fn"]  # It says which function, and is none of the function's own parameters.
     params = parse(traits.params, {**shared, **own}, where)
     return BoundForce(where, function, {**shared, **entry}, params, traits)
 
