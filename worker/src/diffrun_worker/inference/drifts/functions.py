@@ -5,7 +5,8 @@ sample's own generator, s the scale, d the decay, a the amplitude.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ _NOT_PARAMETERS = frozenset({"enabled", "function_name", "functionName", "params
 """Of a DriftConfig: what says which drift there is, and where its further parameters stand."""
 
 DriftFunction = Callable[..., Tensor]
-"""Called by keyword with
+"""Called by keyword with the following, of which ours take the first six by position too,
 
     x              the state after the scheduler's step, [N, C, H, W]
     t              the training timestep
@@ -47,92 +48,129 @@ and returns the state that takes its place, of the same shape. It must take furt
 D = TypeVar("D", bound=drifts.DriftParams)
 
 
-@declare(params=drifts.DriftParams, batched=True)
-def drift_none(x: Tensor, **_arguments: Any) -> Tensor:
+@dataclass(frozen=True)
+class Step(Generic[D]):
+    """What a drift's formula knows of the step."""
+
+    params: D
+    moment: Moment
+    told: Mapping[str, Any]
+    """Whatever else the drift was called with."""
+
+    @property
+    def share(self) -> float:
+        """t / K."""
+        return self.moment.t / int(self.told.get("num_train_timesteps", DEFAULT_TIMESTEPS))
+
+    def noised(self, x: Tensor, magnitude: float) -> Tensor:
+        """x + magnitude · z."""
+        # Drawn at every step, also where the magnitude is 0: the noise of a step does not depend on those before it.
+        noise: Tensor = self.told.get("randn_like", torch.randn_like)(x)
+        return x + magnitude * noise
+
+
+Formula = Callable[[Tensor, Step[D]], Tensor]
+
+
+def drift(model: type[D]) -> Callable[[Formula[D]], DriftFunction]:
+    """A decorator that makes a drift of the public signature out of its formula."""
+
+    def of(formula: Formula[D]) -> DriftFunction:
+        @declare(params=model, batched=True)
+        def moved(
+            x: Tensor,
+            t: int,
+            t_index: int,
+            total_steps: int,
+            drift_cfg: Mapping[str, Any],
+            state: dict[str, Any],  # noqa: ARG001 - part of the signature
+            **kwargs: Any,
+        ) -> Tensor:
+            given = kwargs.get("params")
+            params = given if isinstance(given, model) else parse(model, _own(drift_cfg), formula.__name__)
+            return formula(x, Step(params, Moment(t, t_index, total_steps), kwargs))
+
+        moved.__name__ = moved.__qualname__ = formula.__name__
+        moved.__doc__ = formula.__doc__
+        return moved
+
+    return of
+
+
+@drift(drifts.DriftParams)
+def drift_none(x: Tensor, _step: Step[drifts.DriftParams]) -> Tensor:
     """Leaves the state alone: x."""
     return x
 
 
-@declare(params=drifts.Noise, batched=True)
-def drift_default(x: Tensor, t_index: int, drift_cfg: Mapping[str, Any], **arguments: Any) -> Tensor:
+@drift(drifts.Noise)
+def drift_default(x: Tensor, step: Step[drifts.Noise]) -> Tensor:
     """Noise that fades from step to step: x + s a dᵏ z."""
-    params = _params(drifts.Noise, "drift_default", drift_cfg, arguments)
-    return _add_noise(x, params.scale * params.amplitude * params.decay**t_index, arguments)
+    params = step.params
+    return step.noised(x, params.scale * params.amplitude * params.decay**step.moment.t_index)
 
 
-@declare(params=drifts.Noise, batched=True)
-def drift_time_scaled(x: Tensor, t: int, drift_cfg: Mapping[str, Any], **arguments: Any) -> Tensor:
+@drift(drifts.Noise)
+def drift_time_scaled(x: Tensor, step: Step[drifts.Noise]) -> Tensor:
     """Noise in proportion to the timestep, most at first: x + s a (t / K) z."""
-    params = _params(drifts.Noise, "drift_time_scaled", drift_cfg, arguments)
-    return _add_noise(x, params.scale * params.amplitude * _share(t, arguments), arguments)
+    return step.noised(x, step.params.scale * step.params.amplitude * step.share)
 
 
-@declare(params=drifts.Noise, batched=True)
-def drift_inverse_time_scaled(x: Tensor, t: int, drift_cfg: Mapping[str, Any], **arguments: Any) -> Tensor:
+@drift(drifts.Noise)
+def drift_inverse_time_scaled(x: Tensor, step: Step[drifts.Noise]) -> Tensor:
     """Noise that grows towards the image: x + s a (1 − t / K) z."""
-    params = _params(drifts.Noise, "drift_inverse_time_scaled", drift_cfg, arguments)
-    return _add_noise(x, params.scale * params.amplitude * (1 - _share(t, arguments)), arguments)
+    return step.noised(x, step.params.scale * step.params.amplitude * (1 - step.share))
 
 
-@declare(params=drifts.Oscillatory, batched=True)
-def drift_oscillatory(
-    x: Tensor, t: int, t_index: int, total_steps: int, drift_cfg: Mapping[str, Any], **arguments: Any
-) -> Tensor:
+@drift(drifts.Oscillatory)
+def drift_oscillatory(x: Tensor, step: Step[drifts.Oscillatory]) -> Tensor:
     """Noise that comes and goes: x + s a sin(2π (f k + φ)) z."""
-    params = _params(drifts.Oscillatory, "drift_oscillatory", drift_cfg, arguments)
-    wave = Moment(t, t_index, total_steps).wave(params.frequency, params.phase)
-    return _add_noise(x, params.scale * params.amplitude * wave, arguments)
+    params = step.params
+    return step.noised(x, params.scale * params.amplitude * step.moment.wave(params.frequency, params.phase))
 
 
-@declare(params=drifts.DecayOnly, batched=True)
-def drift_decay_only(x: Tensor, drift_cfg: Mapping[str, Any], **arguments: Any) -> Tensor:
+@drift(drifts.DecayOnly)
+def drift_decay_only(x: Tensor, step: Step[drifts.DecayOnly]) -> Tensor:
     """Towards zero by the same factor at every step: dˢ x."""
-    params = _params(drifts.DecayOnly, "drift_decay_only", drift_cfg, arguments)
-    factor: float = params.decay**params.scale
+    factor: float = step.params.decay**step.params.scale
     return x * factor
 
 
-@declare(params=drifts.Clamp, batched=True)
-def drift_clamp(x: Tensor, drift_cfg: Mapping[str, Any], **arguments: Any) -> Tensor:
+@drift(drifts.Clamp)
+def drift_clamp(x: Tensor, step: Step[drifts.Clamp]) -> Tensor:
     """Within a range: min(max(x, s·low), s·high)."""
-    params = _params(drifts.Clamp, "drift_clamp", drift_cfg, arguments)
+    params = step.params
     return x.clamp(params.scale * params.low, params.scale * params.high)
 
 
-@declare(params=drifts.DriftParams, batched=True)
-def drift_normalize(x: Tensor, drift_cfg: Mapping[str, Any], **arguments: Any) -> Tensor:
+@drift(drifts.DriftParams)
+def drift_normalize(x: Tensor, step: Step[drifts.DriftParams]) -> Tensor:
     """To a standard deviation of s, each sample by itself: s x / σ(x), over its channels and pixels."""
-    params = _params(drifts.DriftParams, "drift_normalize", drift_cfg, arguments)
     # Row by row: over several rows at once torch sums in another order, and the last bits would know the batch size.
     spread = torch.stack([row.std(correction=0) for row in x]).view(-1, 1, 1, 1)
-    return params.scale * x / spread.clamp_min(_EPSILON)
+    return step.params.scale * x / spread.clamp_min(_EPSILON)
 
 
-def drift_user_custom(**arguments: Any) -> Tensor:
+def drift_user_custom(
+    x: Tensor,
+    t: int,
+    t_index: int,
+    total_steps: int,
+    drift_cfg: Mapping[str, Any],
+    state: dict[str, Any],
+    **kwargs: Any,
+) -> Tensor:
     """Whatever `fn` of its configuration returns."""
-    moved: Tensor = arguments["drift_cfg"]["fn"](**arguments)
+    moved: Tensor = _own(drift_cfg)["fn"](
+        x=x, t=t, t_index=t_index, total_steps=total_steps, drift_cfg=drift_cfg, state=state, **kwargs
+    )
     return moved
-
-
-def _params(model: type[D], name: str, drift_cfg: Mapping[str, Any], arguments: Mapping[str, Any]) -> D:
-    given = arguments.get("params")
-    return given if isinstance(given, model) else parse(model, _own(drift_cfg), name)
 
 
 def _own(drift_cfg: Mapping[str, Any]) -> dict[str, Any]:
     """A drift's parameters out of its configuration, which may be a whole DriftConfig as a dict."""
     further = drift_cfg.get("params") or {}
     return {key: value for key, value in drift_cfg.items() if key not in _NOT_PARAMETERS} | dict(further)
-
-
-def _share(t: int, arguments: Mapping[str, Any]) -> float:
-    return t / int(arguments.get("num_train_timesteps", DEFAULT_TIMESTEPS))
-
-
-def _add_noise(x: Tensor, magnitude: float, arguments: Mapping[str, Any]) -> Tensor:
-    # Drawn at every step, also where the magnitude is 0: the noise of a step does not depend on those before it.
-    noise: Tensor = arguments.get("randn_like", torch.randn_like)(x)
-    return x + magnitude * noise
 
 
 DRIFT_REGISTRY = Registry(

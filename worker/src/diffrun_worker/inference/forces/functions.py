@@ -20,7 +20,7 @@ ENTRY_POINT_GROUP = "diffrun.forces"
 CUSTOM = "force_user_custom"
 
 ForceFunction = Callable[..., Tensor]
-"""Called by keyword with
+"""Called by keyword with the following, of which ours take the first ten by position too,
 
     model_output   ε̃ after guidance, [N, C, H, W]
     x_t            the state, [N, C, H, W]
@@ -94,9 +94,33 @@ def by_class(predictions: Predictions, ckpt_info: CheckpointInfo) -> Predict:
     return predict
 
 
-def force_user_custom(**arguments: Any) -> Tensor:
+def force_user_custom(
+    model_output: Tensor,
+    x_t: Tensor,
+    t: int,
+    t_index: int,
+    total_steps: int,
+    model: Any,
+    ckpt_info: CheckpointInfo,
+    class_idx: int,
+    force_cfg: Mapping[str, Any],
+    state: dict[str, Any],
+    **kwargs: Any,
+) -> Tensor:
     """`force_user_custom`: whatever `fn` of its configuration returns."""
-    contribution: Tensor = arguments["force_cfg"]["fn"](**arguments)
+    contribution: Tensor = force_cfg["fn"](
+        model_output=model_output,
+        x_t=x_t,
+        t=t,
+        t_index=t_index,
+        total_steps=total_steps,
+        model=model,
+        ckpt_info=ckpt_info,
+        class_idx=class_idx,
+        force_cfg=force_cfg,
+        state=state,
+        **kwargs,
+    )
     return contribution
 
 
