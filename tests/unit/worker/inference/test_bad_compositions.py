@@ -58,6 +58,26 @@ CASES: dict[str, tuple[dict[str, Any], ErrorCode, list[str]]] = {
         ErrorCode.INVALID_PARAMS,
         ["force_attract_class: wieght", "its parameters are target_class, weight"],
     ),
+    "a parameter in both spellings": (
+        force(**ATTRACT, targetClass="B"),
+        ErrorCode.INVALID_PARAMS,
+        ["force.forceStack[0] force_attract_class", "target_class is given twice, also as targetClass"],
+    ),
+    "a shared parameter in both spellings": (
+        {
+            "force": {
+                "force_stack": [{"name": "force_attract_class"}],
+                "global_cfg": {"target_class": "A", "targetClass": "B"},
+            }
+        },
+        ErrorCode.INVALID_PARAMS,
+        ["force_attract_class", "target_class is given twice, also as targetClass"],
+    ),
+    "an entry of a schedule with a parameter in both spellings": (
+        force(**SCHEDULE, schedule=[{**span(0, 5), "endStep": 3}]),
+        ErrorCode.INVALID_PARAMS,
+        ["schedule.0", "end_step is given twice, also as endStep"],
+    ),
     "a weight that is not finite": (
         force(**ATTRACT, weight=float("nan")),
         ErrorCode.INVALID_PARAMS,

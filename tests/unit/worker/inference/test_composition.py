@@ -94,6 +94,17 @@ def test_a_global_parameter_reaches_the_forces_that_have_it_and_their_own_comes_
         torch.testing.assert_close(frame.model_output, null + 4.0 * (b - null) - (c - null), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("own", "shared"), [("targetClass", "target_class"), ("target_class", "targetClass")])
+def test_a_global_parameter_in_the_other_spelling_is_the_same_parameter(
+    run: Any, noise: Any, own: str, shared: str
+) -> None:
+    stack = [{"name": "force_attract_class", own: "B"}, {"name": "force_attract_class"}]
+    force = {"guidance_scale": 0, "force_stack": stack, "global_cfg": {shared: "C"}}
+    for frame in run(force=force)[0]:
+        null, b, c = (noise(frame.previous, frame.t, one) for one in (NULL, B, C))
+        torch.testing.assert_close(frame.model_output, b + c - null, rtol=0, atol=1e-12)
+
+
 def test_the_states_follow_the_schedulers_own_steps(run: Any, noise: Any, stub_ckpt: Any) -> None:
     scheduler = DDIMScheduler.from_config(dict(stub_ckpt.scheduler_config))
     scheduler.set_timesteps(10)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from diffrun_worker.errors import invalid_params
@@ -36,6 +36,15 @@ class Parameters(BaseModel):
         coerce_numbers_to_str=True,
         use_attribute_docstrings=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _each_once(cls, values: Any) -> Any:
+        for name in cls.model_fields:
+            alias = to_camel(name)
+            if name != alias and isinstance(values, Mapping) and name in values and alias in values:
+                raise ValueError(f"{name} is given twice, also as {alias}; leave one of them out")
+        return values
 
 
 def parse(model: type[P], values: Mapping[str, Any], where: str) -> P:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pydantic.alias_generators import to_camel
 from torch import Tensor
 
 from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
@@ -162,7 +163,10 @@ def _bind(where: str, entry: Mapping[str, Any], global_cfg: Mapping[str, Any], u
     traits = traits_of(function)
     if traits.params is None:
         return BoundForce(where, function, {**global_cfg, **entry}, None, traits)
-    shared = {key: value for key, value in global_cfg.items() if knows(traits.params, key) and key not in own}
+    given = {to_camel(key) for key in own}
+    shared = {
+        key: value for key, value in global_cfg.items() if knows(traits.params, key) and to_camel(key) not in given
+    }
     if name == CUSTOM and not knows(traits.params, "fn"):
         del own["fn"]  # It says which function, and is none of the function's own parameters.
     params = parse(traits.params, {**shared, **own}, where)
