@@ -188,6 +188,21 @@ CASES: dict[str, tuple[dict[str, Any], ErrorCode, list[str]]] = {
         ErrorCode.INVALID_PARAMS,
         ["decay: 0 has no power below 0"],
     ),
+    "a decay that no float can hold": (
+        {"sampler": {"steps": 60}, **drift("drift_default", decay=1e6)},
+        ErrorCode.INVALID_PARAMS,
+        ["drift.params drift_default: decay: 1000000.0 to the power of the last step's number, 59, is too large"],
+    ),
+    "a decay to a power that no float can hold": (
+        drift("drift_decay_only", decay=1e6, scale=1e6),
+        ErrorCode.INVALID_PARAMS,
+        ["drift.params drift_decay_only: ", "decay: 1000000.0 to the power of scale, 1000000.0, is too large"],
+    ),
+    "a tiny decay to a negative power": (
+        drift("drift_decay_only", decay=1e-300, scale=-2),
+        ErrorCode.INVALID_PARAMS,
+        ["decay: 1e-300 to the power of scale, -2.0, is too large"],
+    ),
     "an unknown preset": (
         {"preset": "atract"},
         ErrorCode.UNKNOWN_PRESET,

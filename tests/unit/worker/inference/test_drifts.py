@@ -87,6 +87,21 @@ def test_a_drift_moves_the_state_by_its_formula(
         torch.testing.assert_close(frame.latent, formula(stepped, frame.t_index, frame.t, z), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "drift",
+    [
+        {"function_name": "drift_clamp", "params": {"low": -1e300, "high": 1e300}},
+        {"function_name": "drift_clamp", "scale": 1e6, "params": {"low": -1e308, "high": 1e308}},
+        {"function_name": "drift_oscillatory", "params": {"phase": 1e308, "amplitude": 0}},
+        {"function_name": "drift_default", "decay": 5.0, "params": {"amplitude": 0}},
+    ],
+    ids=["a wide range", "a range wider than numbers go", "a late phase", "a decay that grows"],
+)
+def test_extreme_parameters_are_within_what_numbers_can_hold(run: Any, drift: dict[str, Any]) -> None:
+    single = {"dtype": torch.float32, "steps": 50}
+    assert torch.equal(run(drift={"enabled": True, **drift}, **single)[0][-1].latent, run(**single)[0][-1].latent)
+
+
 def test_every_drift_of_the_registry_has_a_known_answer() -> None:
     answered = {config.get("function_name", "drift_default") for config, _ in DRIFTS.values()}
     assert set(DRIFT_REGISTRY) == answered

@@ -205,3 +205,25 @@ def test_a_force_registered_by_a_program_is_found_by_name(
     frames, _ = run(force={**BASE, "force_stack": [{"name": "force_mine", "my_param": 2.0}]})
     for frame in frames:
         torch.testing.assert_close(frame.model_output, noise(frame.previous, frame.t, NULL) + 2.0, rtol=0, atol=1e-12)
+
+
+def test_a_late_phase_is_the_same_as_its_part_of_a_cycle(run: Any) -> None:
+    oscillate = {"name": "force_oscillate_two", "class_a": "A", "class_b": "B", "frequency": 0.05}
+    late, early = (
+        run(force={**BASE, "force_stack": [{**oscillate, "phase": phase}]})[0][-1].latent for phase in (1e308, 0.0)
+    )
+    assert torch.equal(late, early)
+
+
+def test_what_goes_wrong_in_a_force_of_ours_is_not_laid_on_code_of_the_users(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diffrun_worker.inference.forces.params import AttractClass
+
+    def fails(*_: Any) -> Any:
+        raise OverflowError("ours")
+
+    attract = {"name": "force_attract_class", "target_class": "B"}
+    monkeypatch.setattr(AttractClass, "weights", fails)
+    with pytest.raises(OverflowError, match="ours"):
+        run(force={**BASE, "force_stack": [attract]})

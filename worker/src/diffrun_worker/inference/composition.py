@@ -44,7 +44,7 @@ class Composition:
             class_idx=ckpt_info.class_index(config.character),
             guidance_scale=force.guidance_scale,
             forces=stack,
-            drift=bind_drift(config.drift, ckpt_info.num_train_timesteps, user_code),
+            drift=bind_drift(config.drift, ckpt_info.num_train_timesteps, total_steps, user_code),
             ckpt_info=ckpt_info,
         )
 

@@ -21,4 +21,5 @@ class Moment(NamedTuple):
 
     def wave(self, frequency: float, phase: float = 0.0) -> float:
         """sin(2π (f·k + φ)), with f in cycles a step and φ in cycles."""
-        return math.sin(2 * math.pi * (frequency * self.t_index + phase))
+        # Whole cycles of a phase change nothing, but 2π times a large one may be more than a float can hold.
+        return math.sin(2 * math.pi * (frequency * self.t_index + phase % 1))

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from diffrun_worker.errors import ErrorCode, PermanentError
-from diffrun_worker.inference.user_code import blame
+from diffrun_worker.inference.user_code import blame_author
 
 _DRIFT_STREAM = 0x6472696674  # "drift"
 _FORCE_STREAM = 0x666F726365  # "force"
@@ -66,11 +66,11 @@ class Memory:
 
 
 def call_checked(function: Callable[..., Any], where: str, like: Tensor, **arguments: Any) -> Tensor:
-    """Calls code that is not ours, and holds what it returns to the shape of `like`.
+    """Calls a force or a drift, and holds what it returns to the shape of `like`.
 
-    Raises PermanentError `UserCodeFailed` with the user's file and line, or with what was returned.
+    Raises PermanentError `UserCodeFailed`, where it is not ours, with the user's file and line or what was returned.
     """
-    with blame(where):
+    with blame_author(function, where):
         result = function(**arguments)
     if not isinstance(result, Tensor) or result.shape != like.shape:
         got = list(result.shape) if isinstance(result, Tensor) else type(result).__name__

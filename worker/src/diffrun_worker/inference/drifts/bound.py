@@ -11,6 +11,7 @@ from torch import Tensor
 from diffrun_contracts.params.infer import DriftConfig
 from diffrun_worker.errors import invalid_params
 from diffrun_worker.inference.drifts.functions import CUSTOM, DRIFT_REGISTRY
+from diffrun_worker.inference.drifts.params import DriftParams
 from diffrun_worker.inference.moment import Moment
 from diffrun_worker.inference.parameters import knows, parse
 from diffrun_worker.inference.rows import Memory, call_checked
@@ -56,7 +57,9 @@ class BoundDrift:
         )
 
 
-def bind_drift(config: DriftConfig, num_train_timesteps: int, user_code: UserCode) -> BoundDrift | None:
+def bind_drift(
+    config: DriftConfig, num_train_timesteps: int, total_steps: int, user_code: UserCode
+) -> BoundDrift | None:
     """Holds a drift against the registry; None where none is enabled.
 
     Raises PermanentError: `UnknownDrift`, `InvalidParams`, `UserCodeForbidden`, `UserCodeFailed`.
@@ -76,6 +79,11 @@ def bind_drift(config: DriftConfig, num_train_timesteps: int, user_code: UserCod
         function = user_code.function(cfg["fn"], f"{where}: fn")
     traits = traits_of(function)
     params = None if traits.params is None else parse(traits.params, _told(traits.params, config), where)
+    if isinstance(params, DriftParams):
+        try:
+            params.check_steps(total_steps)
+        except ValueError as error:
+            raise invalid_params(f"{where}: {error}") from error
     return BoundDrift(where, function, cfg, params, traits, num_train_timesteps)
 
 

@@ -103,8 +103,8 @@ def drift_none(x: Tensor, _step: Step[drifts.DriftParams]) -> Tensor:
     return x
 
 
-@drift(drifts.Noise)
-def drift_default(x: Tensor, step: Step[drifts.Noise]) -> Tensor:
+@drift(drifts.Fading)
+def drift_default(x: Tensor, step: Step[drifts.Fading]) -> Tensor:
     """Noise that fades from step to step: x + s a dᵏ z."""
     params = step.params
     return step.noised(x, params.scale * params.amplitude * params.decay**step.moment.t_index)
@@ -139,8 +139,9 @@ def drift_decay_only(x: Tensor, step: Step[drifts.DecayOnly]) -> Tensor:
 @drift(drifts.Clamp)
 def drift_clamp(x: Tensor, step: Step[drifts.Clamp]) -> Tensor:
     """Within a range: min(max(x, s·low), s·high)."""
-    params = step.params
-    return x.clamp(params.scale * params.low, params.scale * params.high)
+    limit = torch.finfo(x.dtype).max  # torch takes no bound that the state's own type cannot hold
+    low, high = (min(max(step.params.scale * one, -limit), limit) for one in (step.params.low, step.params.high))
+    return x.clamp(low, high)
 
 
 @drift(drifts.DriftParams)

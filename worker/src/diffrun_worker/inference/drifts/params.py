@@ -13,12 +13,23 @@ class DriftParams(Parameters):
     decay: float = Field(default=0.99, ge=0, allow_inf_nan=False)
     """d, a factor a step."""
 
+    def check_steps(self, total_steps: int) -> None:
+        """Raises ValueError, naming the parameter, where so many steps lead to numbers that no float can hold."""
+
 
 class Noise(DriftParams):
     """The drifts that add noise."""
 
     amplitude: float = Field(default=0.05, ge=0, allow_inf_nan=False)
     """a, the standard deviation of the noise at scale 1; images span −1 to 1."""
+
+
+class Fading(Noise):
+    """`drift_default`."""
+
+    def check_steps(self, total_steps: int) -> None:
+        """The largest power of the decay, if it grows at all, is that of the last step."""
+        _check_power(self.decay, total_steps - 1, "the last step's number")
 
 
 class Oscillatory(Noise):
@@ -37,6 +48,7 @@ class DecayOnly(DriftParams):
     def _can_be_raised(self) -> "DecayOnly":
         if self.decay == 0 and self.scale < 0:
             raise ValueError("decay: 0 has no power below 0; give a decay above 0, or a scale from 0 on")
+        _check_power(self.decay, self.scale, "scale")
         return self
 
 
@@ -55,3 +67,12 @@ class Clamp(DriftParams):
         if self.scale < 0:
             raise ValueError(f"scale: it stretches the range and cannot be negative; got {self.scale}")
         return self
+
+
+def _check_power(decay: float, power: float, meaning: str) -> None:
+    try:
+        decay**power
+    except OverflowError:
+        raise ValueError(
+            f"decay: {decay} to the power of {meaning}, {power}, is too large; move it towards 1"
+        ) from None

@@ -19,7 +19,7 @@ from diffrun_worker.inference.moment import Moment
 from diffrun_worker.inference.parameters import knows, parse
 from diffrun_worker.inference.rows import Memory, call_checked
 from diffrun_worker.inference.traits import Traits, traits_of
-from diffrun_worker.inference.user_code import UserCode, blame
+from diffrun_worker.inference.user_code import UserCode, blame_author
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class BoundForce:
         """The classes that it declares for a step. Raises PermanentError `UserCodeFailed` where that fails."""
         if self.traits.classes is None:
             return []
-        with blame(f"{self.where}: the classes that it declares"):
+        with blame_author(self.function, f"{self.where}: the classes that it declares"):
             return list(self.traits.classes(self.cfg if self.params is None else self.params, moment, known))
 
     def contribution(self, acting: Acting) -> Tensor:
