@@ -179,6 +179,37 @@ def test_memory_that_a_users_code_runs_out_of_is_left_to_a_smaller_batch(run: An
         run(**custom(greedy))
 
 
+def test_a_function_that_writes_into_what_it_gets_changes_nobody_elses(run: Any) -> None:
+    def writes(model_output, x_t, predict, **kwargs):  # type: ignore[no-untyped-def]
+        for tensor in (model_output, x_t, predict("B"), predict(None)):
+            tensor.fill_(7.0)
+        return 0 * model_output
+
+    attract = {"name": "force_attract_class", "target_class": "B"}
+    stack = [{"name": "force_user_custom", "fn": writes}, attract]
+    frames, plain = (run(force={"force_stack": one})[0] for one in (stack, [attract]))
+    for frame, expected in zip(frames, plain, strict=True):
+        assert torch.equal(frame.previous, expected.previous)
+        assert torch.equal(frame.model_output, expected.model_output)
+        assert torch.equal(frame.guided_difference, expected.guided_difference)
+
+
+def test_a_drift_that_writes_into_the_state_changes_neither_the_step_before_nor_other_samples(run: Any) -> None:
+    def writes(x, sample_index, **kwargs):  # type: ignore[no-untyped-def]
+        return x.mul_(0.5) if sample_index else x
+
+    def returns(x, sample_index, **kwargs):  # type: ignore[no-untyped-def]
+        return 0.5 * x if sample_index else x
+
+    frames, expected = (
+        run(drift={"enabled": True, "function_name": "drift_user_custom", "params": {"fn": fn}})[0]
+        for fn in (writes, returns)
+    )
+    for frame, other in zip(frames, expected, strict=True):
+        assert torch.equal(frame.previous, other.previous)
+        assert torch.equal(frame.latent, other.latent)
+
+
 def test_a_force_that_takes_batches_says_so_and_is_called_once_a_step(run: Any, noise: Any) -> None:
     seen: list[int] = []
 

@@ -2,7 +2,8 @@
 
 A plain function is called once a sample, with tensors [1, C, H, W] and that sample's own state: it was written for
 one sample, and so cannot mix two. One that declares itself batched gets [N, C, H, W] and the batch's state, and
-promises to treat the rows independently.
+promises to treat the rows independently and to write into nothing but its state: the tensors are those that everybody
+else works with, where a function of one sample has copies.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,7 +33,7 @@ class Traits:
     params: type[BaseModel] | None = None
     """The model of its parameters; without one it takes any."""
     batched: bool = False
-    """Whether it takes a whole batch and treats its rows independently."""
+    """Whether it takes a whole batch, treats its rows independently, and only reads the tensors that it gets."""
     classes: ClassesNeeded | None = None
     """What is evaluated for it in the step's one forward pass, beside what it asks for itself."""
 

@@ -65,8 +65,9 @@ class BoundForce:
         if self.traits.batched:
             extra: dict[str, Any] = {"sample_indexes": memory.indexes, "randn_like": memory.randn_like}
             return self._call(acting, output, x_t, predict, memory.batch, extra)
+        # Copies: what one function writes into its rows, guidance, other forces and whoever watches must not see.
         rows = [
-            self._call(acting, output[row], x_t[row], _part(predict, row), state, extra)
+            self._call(acting, output[row].clone(), x_t[row].clone(), _part(predict, row), state, extra)
             for row, state, extra in memory.rows()
         ]
         return torch.cat(rows)
@@ -193,9 +194,9 @@ def _check_against(force: BoundForce, info: CheckpointInfo, total_steps: int) ->
 
 
 def _part(predict: Predict, row: slice) -> Predict:
-    """One sample's share of what all samples of the batch get in one forward pass."""
+    """A copy of one sample's share of what all samples of the batch get in one forward pass."""
 
     def part(target: str | int | None) -> Tensor:
-        return predict(target)[row]
+        return predict(target)[row].clone()
 
     return part
