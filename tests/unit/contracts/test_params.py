@@ -40,6 +40,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a classifier without classes": (
         "evaluate", {"features": "classifier", "reference": STATISTICS}, "classifier features are learnt from",
     ),
+    "arguments of no preset": ("infer", {"presetArgs": {"classA": "A"}}, "presetArgs: they belong to no preset"),
     "two subjects": (
         "evaluate",
         {"features": "classifier", "reference": {"data": DIGITS}, "artifacts": "a", "modelPath": "m"},

@@ -6,7 +6,7 @@ The same model is the inference package's own configuration.
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from diffrun_contracts.base import Model, cel
 from diffrun_contracts.params.common import DType, FiftyStepSampler, Sampler, SamplerName, WorkspacePath
@@ -16,6 +16,8 @@ DEFAULT_GUIDANCE = 7.5
 
 PRESET_GUIDANCE = 0.0
 """s where a preset is named and no scale is given: a preset says itself where to go, and starts from ε∅."""
+
+_ARGUMENTS_OF_NO_PRESET = "presetArgs: they belong to no preset; name one by preset"
 
 _SAMPLERS = (SamplerName.DDIM, SamplerName.DDPM)
 
@@ -99,7 +101,10 @@ class InferenceConfig(Model):
     """Class-conditional samples with guidance, forces and drifts."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel(("self.sampler.name in ['DDIM', 'DDPM']", "sampler.name: infer takes DDIM or DDPM"))
+        json_schema_extra=cel(
+            ("self.sampler.name in ['DDIM', 'DDPM']", "sampler.name: infer takes DDIM or DDPM"),
+            ("has(self.preset) || !has(self.presetArgs)", _ARGUMENTS_OF_NO_PRESET),
+        )
     )
 
     character: Annotated[str, Field(min_length=1, max_length=64)] = "A"
@@ -144,6 +149,12 @@ class InferenceConfig(Model):
         if sampler.name not in _SAMPLERS:
             raise ValueError(f"sampler.name: infer denoises with {' or '.join(_SAMPLERS)}; got {sampler.name}")
         return sampler
+
+    @model_validator(mode="after")
+    def _arguments_of_a_preset(self) -> "InferenceConfig":
+        if self.preset is None and self.preset_args:
+            raise ValueError(_ARGUMENTS_OF_NO_PRESET)
+        return self
 
     @field_validator("force")
     @classmethod

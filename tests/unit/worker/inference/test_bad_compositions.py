@@ -203,6 +203,21 @@ CASES: dict[str, tuple[dict[str, Any], ErrorCode, list[str]]] = {
         ErrorCode.INVALID_PARAMS,
         ["decay: 1e-300 to the power of scale, -2.0, is too large"],
     ),
+    "arguments of no preset": (
+        {"preset_args": {"class_a": "A"}},
+        ErrorCode.INVALID_PARAMS,
+        ["presetArgs: they belong to no preset; name one by preset"],
+    ),
+    "a misspelt parameter of a drift that is off": (
+        {"drift": {"function_name": "drift_clamp", "params": {"min": 0}}},
+        ErrorCode.INVALID_PARAMS,
+        ["drift.params drift_clamp: min", "its parameters are scale, decay, low, high"],
+    ),
+    "a custom drift that is off, without a function": (
+        {"drift": {"function_name": "drift_user_custom"}},
+        ErrorCode.INVALID_PARAMS,
+        ["drift_user_custom: fn: a function, or path/to/file.py:name, is needed"],
+    ),
     "an unknown preset": (
         {"preset": "atract"},
         ErrorCode.UNKNOWN_PRESET,

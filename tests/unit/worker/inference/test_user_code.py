@@ -108,6 +108,11 @@ def test_a_file_does_not_run_where_it_is_not_allowed_and_the_error_says_what_all
     )
 
 
+def test_a_drift_that_is_off_runs_no_file(run: Any, tmp_path: Path) -> None:
+    off = {"function_name": "drift_user_custom", "params": {"fn": "absent.py:shift"}}
+    assert torch.equal(run(user_code=UserCode(False, tmp_path), drift=off)[0][-1].latent, run()[0][-1].latent)
+
+
 @pytest.mark.parametrize(("value", "allowed"), [("1", True), ("0", False), ("true", False), (None, False)])
 def test_an_installation_allows_it_by_its_environment(tmp_path: Path, value: str | None, allowed: bool) -> None:
     environment = {} if value is None else {"DIFFRUN_ALLOW_USER_CODE": value}

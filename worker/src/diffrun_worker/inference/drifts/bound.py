@@ -71,20 +71,26 @@ def bind_drift(
         if key in config.params:
             raise invalid_params(f"{where}: {key}: set drift.{key} instead")
     cfg = {"scale": config.scale, "decay": config.decay, **config.params}
-    if not config.enabled:
-        return None
     if name == CUSTOM:
         if "fn" not in cfg:
             raise invalid_params(f"{where}: fn: a function, or path/to/file.py:name, is needed")
+        if not config.enabled:  # No file is read for it, and so nobody knows its parameters.
+            return None
         function = user_code.function(cfg["fn"], f"{where}: fn")
     traits = traits_of(function)
-    params = None if traits.params is None else parse(traits.params, _told(traits.params, config), where)
+    params = None if traits.params is None else _checked(traits.params, config, where, total_steps)
+    # Parameters of a drift that is off are held to its model too: they were written to be switched on.
+    return BoundDrift(where, function, cfg, params, traits, num_train_timesteps) if config.enabled else None
+
+
+def _checked(model: type[BaseModel], config: DriftConfig, where: str, total_steps: int) -> BaseModel:
+    params = parse(model, _told(model, config), where)
     if isinstance(params, DriftParams):
         try:
             params.check_steps(total_steps)
         except ValueError as error:
             raise invalid_params(f"{where}: {error}") from error
-    return BoundDrift(where, function, cfg, params, traits, num_train_timesteps)
+    return params
 
 
 def _told(model: type[BaseModel], config: DriftConfig) -> dict[str, Any]:
