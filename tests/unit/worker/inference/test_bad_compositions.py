@@ -243,6 +243,31 @@ CASES: dict[str, tuple[dict[str, Any], ErrorCode, list[str]]] = {
         ErrorCode.INVALID_PARAMS,
         ["presetArgs: competitive: classes: at least one is needed"],
     ),
+    "a word in place of a list of classes": (
+        {"preset": "competitive", "preset_args": {"classes": "AB"}},
+        ErrorCode.INVALID_PARAMS,
+        ["presetArgs: competitive: classes: a list of classes is needed; got 'AB'", "competitive(classes, weight=3.0)"],
+    ),
+    "a word in place of the classes to rotate": (
+        {"preset": "rotating_all", "preset_args": {"classes": "AB"}},
+        ErrorCode.INVALID_PARAMS,
+        ["presetArgs: rotating_all: classes: a list of classes is needed; got 'AB'"],
+    ),
+    "a number in place of the classes to rotate": (
+        {"preset": "rotating_all", "preset_args": {"classes": 37}},
+        ErrorCode.INVALID_PARAMS,
+        ["presetArgs: rotating_all: classes: a list of classes is needed; got 37"],
+    ),
+    "classes with weights in place of a list": (
+        {"preset": "competitive", "preset_args": {"classes": {"A": 1}}},
+        ErrorCode.INVALID_PARAMS,
+        ["presetArgs: competitive: classes: a list of classes is needed; got {'A': 1}"],
+    ),
+    "a preset's argument in both spellings": (
+        {"preset": "attract_class", "preset_args": {"target_class": "A", "targetClass": "B"}},
+        ErrorCode.INVALID_PARAMS,
+        ["presetArgs: attract_class: target_class is given twice, also as targetClass"],
+    ),
     "a preset's argument of the wrong kind": (
         {"preset": "competitive", "preset_args": {"classes": 3}},
         ErrorCode.INVALID_PARAMS,

@@ -75,17 +75,21 @@ def oscillate(class_a: str, class_b: str, frequency: float = 0.05, weight: float
 def competitive(classes: Sequence[str], weight: float = 3.0) -> Stack:
     """Several classes pull at once, each with the same weight; the noise decides who wins.
 
-    Raises ValueError without a class.
+    Raises ValueError without a class, TypeError for a word in place of a list.
     """
-    if not classes:
+    listed = _listed(classes)
+    if not listed:
         raise ValueError("classes: at least one is needed")
-    return [{"name": "force_attract_class", "target_class": one, "weight": weight} for one in classes]
+    return [{"name": "force_attract_class", "target_class": one, "weight": weight} for one in listed]
 
 
 def rotating_all(classes: Sequence[str] | None = None, period: int = 5, weight: float = STRENGTH) -> Stack:
-    """One class after the other, each for `period` steps; all of the checkpoint's by default."""
+    """One class after the other, each for `period` steps; all of the checkpoint's by default.
+
+    Raises TypeError for a word in place of a list.
+    """
     force: dict[str, Any] = {"name": "force_cycle_classes", "period": period, "weight": weight}
-    return [force if classes is None else {**force, "classes": list(classes)}]
+    return [force if classes is None else {**force, "classes": _listed(classes)}]
 
 
 def crystallize(target_class: str, weight: float = 10.0, begin: float = 0.3) -> Stack:
@@ -154,8 +158,8 @@ def preset_stack(name: str, arguments: Mapping[str, Any]) -> Stack:
     preset = PRESET_REGISTRY[name]
     signature = inspect.signature(preset)
     try:
-        bound = signature.bind(**{_snake(key): value for key, value in arguments.items()})
-    except TypeError as error:
+        bound = signature.bind(**_each_once(arguments))
+    except (TypeError, ValueError) as error:
         raise invalid_params(f"presetArgs: {name}: {error}; it is called as {name}{_described(signature)}") from error
     try:
         return preset(*bound.args, **bound.kwargs)
@@ -169,6 +173,20 @@ def _described(signature: inspect.Signature) -> str:
         one.name if one.default is one.empty else f"{one.name}={one.default!r}" for one in signature.parameters.values()
     ]
     return f"({', '.join(parts)})"
+
+
+def _listed(classes: Sequence[str]) -> list[str]:
+    """The classes as a list. A word is a sequence too, but of letters."""
+    if isinstance(classes, str) or not isinstance(classes, Sequence):
+        raise TypeError(f"classes: a list of classes is needed; got {classes!r}")
+    return list(classes)
+
+
+def _each_once(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    for key in arguments:
+        if _snake(key) != key and _snake(key) in arguments:
+            raise ValueError(f"{_snake(key)} is given twice, also as {key}; leave one of them out")
+    return {_snake(key): value for key, value in arguments.items()}
 
 
 def _snake(key: str) -> str:
