@@ -40,7 +40,7 @@ class Registry(dict[str, Callable[..., Any]]):
     def _load(self, point: EntryPoint) -> Callable[..., Any]:
         try:
             function = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PermanentError(
                 ErrorCode.INVALID_BLOCK,
                 f"{self.kind} {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}",
