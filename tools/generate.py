@@ -46,7 +46,7 @@ INSTALL_HEADER = """\
 SECRETS_SCRIPT = """\
 #!/bin/sh
 # {header}# Makes the Secrets that manifests/install.yaml expects: passwords for the users of Redis, generated here.
-# Secrets that exist are left as they are, so it may run twice.
+# A Secret that exists is left as it is, and a lost workers' one is made again from the other: it may run twice.
 #
 #   sh manifests/redis-secrets.sh NAMESPACE
 set -eu
@@ -55,22 +55,36 @@ namespace=${{1:?"name the namespace, for example: sh manifests/redis-secrets.sh 
 password() {{ od -An -N24 -tx1 /dev/urandom | tr -d ' \\n'; }}
 hash() {{ printf %s "$1" | sha256sum | cut -d' ' -f1; }}
 url() {{ echo "redis://$1:$2@diffrun-redis.$namespace.svc:6379/0"; }}
+there() {{ kubectl -n "$namespace" get secret "$1" >/dev/null 2>&1; }}
 
-if kubectl -n "$namespace" get secret diffrun-redis diffrun-worker-redis >/dev/null 2>&1; then
-  echo "namespace $namespace has both Secrets"
-  exit 0
-fi
-
-operator=$(password) worker=$(password) reader=$(password)
-kubectl -n "$namespace" create secret generic diffrun-worker-redis --from-literal=url="$(url worker "$worker")"
-kubectl -n "$namespace" create secret generic diffrun-redis \\
-  --from-literal=password-operator="$operator" --from-literal=url-operator="$(url operator "$operator")" \\
-  --from-literal=password-worker="$worker" --from-literal=url-worker="$(url worker "$worker")" \\
-  --from-literal=password-reader="$reader" --from-literal=url-reader="$(url reader "$reader")" \\
-  --from-literal=users.acl="$(cat <<ACL
+# Holds all passwords, and is made first: what fails after it is made good from it.
+make_redis() {{
+  operator=$(password) worker=$(password) reader=$(password)
+  kubectl -n "$namespace" create secret generic diffrun-redis \\
+    --from-literal=password-operator="$operator" --from-literal=url-operator="$(url operator "$operator")" \\
+    --from-literal=password-worker="$worker" --from-literal=url-worker="$(url worker "$worker")" \\
+    --from-literal=password-reader="$reader" --from-literal=url-reader="$(url reader "$reader")" \\
+    --from-literal=users.acl="$(cat <<ACL
 {acl}
 ACL
 )"
+}}
+
+if ! there diffrun-redis; then
+  if there diffrun-worker-redis; then
+    echo "error: namespace $namespace has diffrun-worker-redis, and lacks diffrun-redis with its passwords." >&2
+    echo "  Have both made anew: kubectl -n $namespace delete secret diffrun-worker-redis, and run this again." >&2
+    exit 1
+  fi
+  make_redis
+fi
+if there diffrun-worker-redis; then
+  echo "namespace $namespace has both Secrets"
+  exit 0
+fi
+given=$(kubectl -n "$namespace" get secret diffrun-redis --output 'jsonpath={{.data.url-worker}}' | base64 -d)
+kubectl -n "$namespace" create secret generic diffrun-worker-redis \\
+  --from-literal=url="${{given:?"diffrun-redis has no url-worker"}}"
 """
 
 
