@@ -25,13 +25,23 @@ function freePort(): Promise<number> {
 }
 
 function ended(child: ChildProcess): Promise<void> {
-  return child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : new Promise((resolve) => child.once("exit", () => resolve()));
+  const gone = child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+  return gone ? Promise.resolve() : new Promise((resolve) => child.once("exit", () => resolve()));
 }
 
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
+/** Ends a process that was started, if any; one that does not heed the signal is killed, so that none outlives the tests. */
+async function end(child: ChildProcess | null, signal: NodeJS.Signals): Promise<void> {
+  if (!child) return;
+  child.kill(signal);
+  const late = setTimeout(() => child.kill("SIGKILL"), 5000);
+  await ended(child);
+  clearTimeout(late);
+}
+
+async function until(what: string, condition: () => Promise<boolean>, patience = 30_000): Promise<void> {
+  const deadline = Date.now() + patience;
   while (!(await condition().catch(() => false))) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within 30 s`);
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${patience / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
@@ -40,6 +50,10 @@ export interface StackOptions {
   prefix?: string;
   seed?: boolean;
   points?: number;
+  /** What runs the gateway. */
+  python?: string;
+  /** Milliseconds within which the gateway has to answer. */
+  patience?: number;
 }
 
 export class Stack {
@@ -84,8 +98,7 @@ export class Stack {
 
   /** Ends Redis with all it holds, as a lost pod does. */
   async stopRedis(): Promise<void> {
-    this.redis?.kill("SIGKILL");
-    if (this.redis) await ended(this.redis);
+    await end(this.redis, "SIGKILL");
   }
 
   redisCli(...command: string[]): string {
@@ -96,14 +109,14 @@ export class Stack {
     const prefix = this.options.prefix ?? "";
     const args = ["-m", "diffrun_gateway", "--local", "--no-auth", "--workspace", this.workspace, "--redis", this.redisUrl, "--port", String(this.port), "--static", DIST];
     if (prefix) args.push("--prefix", prefix);
-    this.gateway = spawn(PYTHON, args, { stdio: ["ignore", "ignore", process.env.GATEWAY_LOG ? "inherit" : "ignore"], env: ENV });
+    this.gateway = spawn(this.options.python ?? PYTHON, args, { stdio: ["ignore", "ignore", process.env.GATEWAY_LOG ? "inherit" : "ignore"], env: ENV });
+    this.gateway.on("error", (error) => console.error(error.message)); // a program that is not there: `until` says the rest
     this.url = `http://127.0.0.1:${this.port}${prefix}`;
-    await until("the gateway", async () => (await fetch(`http://127.0.0.1:${this.port}/readyz`)).ok);
+    await until("the gateway", async () => (await fetch(`http://127.0.0.1:${this.port}/readyz`)).ok, this.options.patience);
   }
 
   async stopGateway(): Promise<void> {
-    this.gateway?.kill("SIGTERM");
-    if (this.gateway) await ended(this.gateway);
+    await end(this.gateway, "SIGTERM");
   }
 
   /** A run of scene.py that has begun, and that the gateway knows of. */
