@@ -14,13 +14,14 @@ from demo.narrator import Narrator
 from diffrun_contracts import names
 from diffrun_devcluster.kubectl import Kubectl, Manifest, condition
 from diffrun_devcluster.release import Images, Release, hub_endpoint, install_crds, install_hub
-from diffrun_devcluster.settings import NODE_PORT, host_port
+from diffrun_devcluster.settings import NODE_PORT, host_port, layout
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "manifests" / "samples" / "ddpm-cat.yaml"
-OUT = ROOT / "out" / "demo"
+NAME = "diffrun"
 SMALL_MODEL = "diffrun/ddpm-digits"
 APPROVER = "alice"
+FORWARDED_PORT = 8080
 
 
 def main() -> int:
@@ -29,19 +30,36 @@ def main() -> int:
     model = os.environ.get("MODEL", SMALL_MODEL)
     cluster = Kubectl(kubeconfig=Path(os.environ["KUBECONFIG"]))
     images = Images.load()
-    release = Release(cluster, name="diffrun", namespace="diffrun", images=images,
+    name = os.environ.get("DIFFRUN_RELEASE") or NAME
+    release = Release(cluster, name=name, namespace=name, images=images,
                       hub=hub_endpoint() if model == SMALL_MODEL else None, test_blocks=False, pages=True)  # fmt: skip
     if model == SMALL_MODEL:
         with say.step("Starting a small Hub-compatible server with a digits model", expect=15):
             install_hub(cluster, images)
     with say.step("Installing diffrun by Helm", expect=30):
         install_crds(cluster)
-        release.install(**{"gateway.service.type": "NodePort", "gateway.service.nodePort": str(NODE_PORT)})
+        release.install(**gateway_values(release))
     with say.step("Making a service account that may approve, and nothing else", expect=2):
         person = release.ensure_approver(APPROVER)
-        approver = approver_kubectl(release, OUT)
-    name = start(release, model, say)
-    return follow(release, approver, person, name, say)
+        approver = approver_kubectl(release, out(release))
+    return follow(release, approver, person, start(release, model, say), say)
+
+
+def out(release: Release) -> Path:
+    """Where the demo's files go: apart for each release, since several may run at once."""
+    return ROOT / "out" / ("demo" if release.name == NAME else release.name)
+
+
+def has_port(release: Release) -> bool:
+    """Whether a port of this machine leads to the pages: our own node has one, which is the usual release's."""
+    return release.name == NAME and not layout().existing
+
+
+def gateway_values(release: Release) -> dict[str, str]:
+    """The chart's values that bring the pages to this machine, where there is a port for them."""
+    if not has_port(release):
+        return {}
+    return {"gateway.service.type": "NodePort", "gateway.service.nodePort": str(NODE_PORT)}
 
 
 def start(release: Release, model: str, say: Narrator) -> str:
@@ -50,8 +68,8 @@ def start(release: Release, model: str, say: Narrator) -> str:
     name: str = manifest["metadata"]["name"]
     manifest["spec"]["blocks"][0]["downloadCheckpoint"]["repo"] = model
     release.kubectl.run("delete", "dfr", name, "--ignore-not-found", "--wait=true")
-    OUT.mkdir(parents=True, exist_ok=True)
-    path = OUT / "run.yaml"
+    out(release).mkdir(parents=True, exist_ok=True)
+    path = out(release) / "run.yaml"
     path.write_text(yaml.safe_dump(manifest, sort_keys=False))
     say.command(f"kubectl apply -n {release.namespace} -f {path.relative_to(ROOT)}")
     release.kubectl.apply(manifest)
@@ -64,7 +82,7 @@ def follow(release: Release, approver: Kubectl, person: str, name: str, say: Nar
         waiting = until(release, name, "GatePending", limit=1800)
     preview = show_samples(release, waiting, "preview", say)
     gate = waiting["status"]["gates"]["preview"]
-    decision = ask(say, waiting, preview)
+    decision = ask(release, say, waiting, preview)
     body = {"decision": decision, "decidedBy": person, "note": "from the demo", "previewDigest": gate["previewDigest"]}
     patch = json.dumps({"status": {"gates": {"preview": body}}})
     say.command(f"kubectl patch dfr {name} --subresource=status --type=merge -p '{patch}'   # as {person}")
@@ -91,14 +109,14 @@ def until(release: Release, name: str, kind: str, limit: float) -> Manifest:
     return run
 
 
-def ask(say: Narrator, run: Manifest, sheet: Path) -> str:
+def ask(release: Release, say: Narrator, run: Manifest, sheet: Path) -> str:
     """Waits for the person at the terminal; without one, approves after a moment and says so."""
     say.line(f"The gate waits: {condition(run, 'GatePending')['message']}")
     if os.environ.get("APPROVE") == "auto" or not sys.stdin.isatty():
         say.line("Nobody is at the terminal (or APPROVE=auto): approving in a moment.")
         time.sleep(1)
         return "Approved"
-    say.line(f"The samples, with their curves: {page(run)} (sign in with: kubectl -n diffrun create token {APPROVER})")
+    show_page("The samples, with their curves", release, run, say)
     answer = say.question(f"Or look at {sheet.relative_to(ROOT)}. Approve? [Y/n] ")
     return "Rejected" if answer.lower().startswith("n") else "Approved"
 
@@ -119,10 +137,11 @@ def approver_kubectl(release: Release, folder: Path) -> Kubectl:
 def show_samples(release: Release, run: Manifest, block: str, say: Narrator) -> Path:
     """Fetches a block's PNGs and puts them on one contact sheet."""
     folder = names.block_dir(run["metadata"]["uid"], block)
-    pictures = [file for file in release.workspace.fetch(folder, OUT) if file.suffix == ".png"]
-    sheet = OUT / f"{block}.png"
+    pictures = [file for file in release.workspace.fetch(folder, out(release)) if file.suffix == ".png"]
+    sheet = out(release) / f"{block}.png"
     contact_sheet(pictures, sheet)
-    say.line(f"{len(pictures)} PNGs in {(OUT / folder).relative_to(ROOT)}; all on one sheet: {sheet.relative_to(ROOT)}")
+    place = (out(release) / folder).relative_to(ROOT)
+    say.line(f"{len(pictures)} PNGs in {place}; all on one sheet: {sheet.relative_to(ROOT)}")
     return sheet
 
 
@@ -137,10 +156,11 @@ def summary(release: Release, run: Manifest, sheet: Path, say: Narrator) -> None
     for earlier, later, seconds in step_times(release, run):
         say.line(f"Step to step: {earlier} complete → Job of {later} created: {seconds:.3f} s")
     say.line(f"Contact sheet: {sheet.relative_to(ROOT)}")
-    say.line(f"\nThe run's page: {page(run)}")
-    say.line(f"  sign in with the token that this prints: kubectl -n {release.namespace} create token {APPROVER}")
+    say.line("")
+    show_page("The run's page", release, run, say)
     say.line("\nLook further:")
-    say.line("  eval $(.venv/bin/python -m diffrun_devcluster env)")
+    if not layout().existing:
+        say.line("  eval $(.venv/bin/python -m diffrun_devcluster env)")
     for words in (
         "describe dfr " + name,
         "get jobs,pods",
@@ -150,10 +170,14 @@ def summary(release: Release, run: Manifest, sheet: Path, say: Narrator) -> None
         say.line(f"  kubectl -n {release.namespace} {words}")
 
 
-def page(run: Manifest) -> str:
-    """The URL of a run's page on this machine."""
-    meta = run["metadata"]
-    return f"http://127.0.0.1:{host_port()}/runs/{meta['namespace']}/{meta['name']}"
+def show_page(what: str, release: Release, run: Manifest, say: Narrator) -> None:
+    """The URL of a run's page on this machine, what must run for it, and how to sign in."""
+    kubectl = f"kubectl -n {release.namespace}"
+    port = host_port() if has_port(release) else FORWARDED_PORT
+    say.line(f"{what}: http://127.0.0.1:{port}/runs/{release.namespace}/{run['metadata']['name']}")
+    if not has_port(release):
+        say.line(f"  as long as this runs: {kubectl} port-forward service/{release.name}-gateway {port}:80")
+    say.line(f"  sign in with the token that this prints: {kubectl} create token {APPROVER}")
 
 
 def step_times(release: Release, run: Manifest) -> list[tuple[str, str, float]]:

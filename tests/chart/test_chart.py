@@ -9,6 +9,7 @@ from chart_kit import DIGEST, KIND, Object, environment, find, helm, rendered, s
 from generate import CHART, MANIFESTS, install_manifest
 
 from diffrun_contracts import names
+from diffrun_devcluster.release import volume_values
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
@@ -19,9 +20,11 @@ def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
             yield each["metadata"]["name"], each["spec"]["template"]["spec"]
 
 
+EXISTING = ["--values", str(KIND), *settings(*(f"{key}={value}" for key, value in volume_values(True).items()))]
 WAYS: dict[str, list[str]] = {
     "defaults": [],
     "kind": ["--values", str(KIND)],
+    "an existing cluster": EXISTING,
     "plain install": ["--values", str(MANIFESTS / "install-values.yaml")],
     "cluster-wide": settings("clusterWide=true", "workspace.url=s3://bucket/runs"),
     "more namespaces": settings("runNamespaces={team-a,team-b}"),
@@ -189,3 +192,14 @@ def test_the_plain_install_is_what_the_chart_renders() -> None:
 def test_helm_knows_nothing_of_the_ci_values() -> None:
     """They name the development cluster and have no place in a packaged chart."""
     assert "ci/" in (Path(CHART) / ".helmignore").read_text().splitlines()
+
+
+def test_an_existing_cluster_is_asked_for_claims_of_its_default_class_that_one_node_may_mount() -> None:
+    done = template(*EXISTING)
+    assert done.returncode == 0, done.stderr
+    objects = [document for document in yaml.safe_load_all(done.stdout) if document]
+    assert "PersistentVolume" not in {each["kind"] for each in objects}
+    (template_of_redis,) = find(objects, "StatefulSet", "mine-redis")["spec"]["volumeClaimTemplates"]
+    for claim in (find(objects, "PersistentVolumeClaim", "mine-workspace"), template_of_redis):
+        assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+        assert not {"storageClassName", "volumeName"} & set(claim["spec"])

@@ -86,15 +86,16 @@ def status(layout: Layout) -> dict[str, str]:
     healthy = layout.kubeconfig.exists() and works(
         [_tool(layout, "kubectl"), "--kubeconfig", layout.kubeconfig, "--request-timeout=5s", "get", "--raw", "/readyz"]
     )
-    return {
+    there = {
         "provider": way.value,
         "cluster": "ready" if healthy else "not up",
         "kubeconfig": str(layout.kubeconfig),
         "images": str(layout.images),
         "tools": str(gotools.folder(layout)),
-        "workspaces": settings.NODE_WORKSPACES,
-        "url": f"http://127.0.0.1:{settings.host_port()}",
     }
+    if way is not Provider.EXISTING:
+        there |= {"workspaces": settings.NODE_WORKSPACES, "url": f"http://127.0.0.1:{settings.host_port()}"}
+    return there
 
 
 def shell_environment(layout: Layout) -> list[str]:
@@ -230,10 +231,11 @@ def _build(layout: Layout, engine: str, part: Part, name: str, progress: Progres
 
 
 def _use_existing(layout: Layout, progress: Progress) -> None:
-    if shutil.which("kubectl") is None:
-        raise MissingToolError(
-            "kubectl is not installed.", "Install it, or leave CLUSTER unset for a cluster of our own."
-        )
+    for tool in ("kubectl", "helm"):
+        if shutil.which(tool) is None:
+            raise MissingToolError(
+                f"{tool} is not installed.", "Install it, or leave CLUSTER unset for a cluster of our own."
+            )
     context = kind.context_of("kubectl")
     progress.note(f"CLUSTER=existing: the context {context['context']} at {context['server']}")
     layout.state.mkdir(parents=True, exist_ok=True)

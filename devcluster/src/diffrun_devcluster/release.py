@@ -36,6 +36,16 @@ class Images:
         return cls(**{part: loaded[part] for part in ("operator", "worker", "testkit", "gateway", "redis")})
 
 
+def volume_values(existing: bool) -> dict[str, str]:
+    """Where the volumes lie, on top of KIND_VALUES: only our own node has its directory, elsewhere claims are made.
+
+    They ask for the access that every StorageClass gives: the pods that share one are on one node (singleNode).
+    """
+    if not existing:
+        return {}
+    return {"workspace.hostPath": "", "workspace.accessMode": "ReadWriteOnce", "redis.persistence.hostPath": ""}
+
+
 def split_reference(reference: str) -> tuple[str, str]:
     """An image's repository and tag."""
     repository, _, tag = reference.rpartition(":")
@@ -65,7 +75,7 @@ class Release:
         """`helm upgrade --install`, and waits until it is ready; the CRD is there by `install_crds`."""
         self.make_namespace()
         self._helm("upgrade", "--install", self.name, str(CHART), "--wait", "--timeout", "5m",
-                   "--values", str(KIND_VALUES), "--set", "crds.install=false", *self._values(values))  # fmt: skip
+                   "--values", str(KIND_VALUES), "--set", "crds.install=false", *self.chart_values(values))  # fmt: skip
 
     def make_namespace(self) -> None:
         """The namespace, once whatever a release of the same name has left is gone; it takes restricted pods alone."""
@@ -87,9 +97,10 @@ class Release:
         self._helm("uninstall", self.name, "--ignore-not-found", "--wait", "--timeout", "2m")
         self.cluster.run("delete", "namespace", self.namespace, "--ignore-not-found", "--wait=false")
 
-    def _values(self, values: dict[str, str]) -> list[str]:
+    def chart_values(self, values: dict[str, str]) -> list[str]:
+        """What helm is told of this cluster, this release and `values`, which win."""
         worker = self.images.testkit if self.test_blocks else self.images.worker
-        settings = {"gateway.enabled": str(self.pages).lower(), **values}
+        settings = volume_values(layout().existing) | {"gateway.enabled": str(self.pages).lower(), **values}
         chosen = {"operator": self.images.operator, "worker": worker, "gateway": self.images.gateway}
         for part, reference in {**chosen, "redis": self.images.redis}.items():
             repository, tag = split_reference(reference)
