@@ -153,7 +153,7 @@ def summary(release: Release, run: Manifest, sheet: Path, say: Narrator) -> None
     say.line(release.kubectl.run("get", "dfr", name).rstrip())
     say.line(f"\nApproved: gate 'preview' (artifacts {gate['previewDigest'][:19]}…) by {gate['decidedBy']},")
     say.line(f"          by a patch of status.gates.preview at {gate['closedAt']}")
-    for earlier, later, seconds in step_times(release, run):
+    for earlier, later, seconds in step_times(release.kubectl.run("logs", release.operator, "--tail=2000"), run):
         say.line(f"Step to step: {earlier} complete → Job of {later} created: {seconds:.3f} s")
     say.line(f"Contact sheet: {sheet.relative_to(ROOT)}")
     say.line("")
@@ -180,11 +180,11 @@ def show_page(what: str, release: Release, run: Manifest, say: Narrator) -> None
     say.line(f"  sign in with the token that this prints: {kubectl} create token {APPROVER}")
 
 
-def step_times(release: Release, run: Manifest) -> list[tuple[str, str, float]]:
-    """From a block's completion to the next Job's creation, as the operator has logged it, in seconds."""
-    jobs = {line["jobRef"]["name"] for line in run["status"]["blocks"]}
+def step_times(log: str, run: Manifest) -> list[tuple[str, str, float]]:
+    """From a block's completion to the next Job's creation, as the operator has logged it of this run, in seconds."""
+    jobs = {line["jobRef"]["name"] for line in run["status"]["blocks"] if line.get("jobRef")}
     found = []
-    for text in release.kubectl.run("logs", release.operator, "--tail=2000").splitlines():
+    for text in log.splitlines():
         entry = json.loads(text) if text.startswith("{") else {}
         if entry.get("step_latency_seconds") is not None and entry["job"] in jobs:
             found.append((entry["after"], entry["block"], float(entry["step_latency_seconds"])))
