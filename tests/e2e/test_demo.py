@@ -1,4 +1,4 @@
-"""The demo as `make demo` runs it, asking nobody."""
+"""`make demo` as it is typed, and what a reader of the samples does after it."""
 
 import re
 import shutil
@@ -11,8 +11,9 @@ from urllib.request import urlopen
 import pytest
 from forwarding import forwarded
 from PIL import Image
+from scenario import Runs
 
-from diffrun_devcluster.kubectl import Kubectl
+from diffrun_devcluster.kubectl import Kubectl, condition
 from diffrun_devcluster.release import Images, Release
 
 
@@ -66,3 +67,13 @@ def test_the_page_is_reached_as_the_demo_says(said: str, demonstrated: Release) 
     assert f"kubectl -n {demonstrated.namespace} port-forward service/{demonstrated.name}-gateway 8080:80\n" in said
     with forwarded(demonstrated) as url, urlopen(url + path, timeout=30) as answer:
         assert answer.status == 200
+
+
+@pytest.mark.parametrize("name", ["diamond", "custom-block"])
+def test_a_sample_with_a_block_of_the_test_kit_runs_after_the_demo_as_it_is_shipped(
+    said: str, root: Path, demonstrated: Release, name: str
+) -> None:
+    runs = Runs(demonstrated.kubectl)
+    runs.kubectl.run("apply", "--filename", str(root / "manifests" / "samples" / f"{name}.yaml"))
+    succeeded = condition(runs.finished(name), "Succeeded")
+    assert succeeded["status"] == "True", succeeded["message"]
