@@ -16,8 +16,9 @@ from diffrun_devcluster.errors import MissingToolError
 from diffrun_devcluster.progress import Progress
 from diffrun_devcluster.settings import KUBERNETES, Layout, key_of
 
+OLDEST_GO = (1, 24)
 _GO_REMEDY = (
-    "Install Go 1.24 or newer from https://go.dev/dl/ and put it on PATH "
+    f"Install Go {'.'.join(map(str, OLDEST_GO))} or newer from https://go.dev/dl/ and put it on PATH "
     "(it fetches a newer toolchain for itself where a module asks for one)."
 )
 
@@ -79,7 +80,7 @@ def check_go() -> None:
             "Go is not installed, and the cluster's tools are built with it.", _GO_REMEDY
         ) from missing
     numbers = version.removeprefix("go").split(".")
-    if tuple(int(number) for number in numbers[:2]) < (1, 24):
+    if tuple(int(number) for number in numbers[:2]) < OLDEST_GO:
         raise MissingToolError(f"{version} is too old for the cluster's tools.", _GO_REMEDY)
 
 
