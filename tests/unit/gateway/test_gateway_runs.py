@@ -89,6 +89,14 @@ def test_the_end_is_told_from_the_speed_so_far_without_held_time() -> None:
     assert runs.entry(runs.from_object(made), NOW).eta is None
 
 
+def test_an_end_beyond_all_dates_is_not_told() -> None:
+    block = {"name": "a", "state": "Running", "startTime": (NOW - timedelta(minutes=1)).isoformat()}
+    made = raw(blocks=[{**block, "progress": {"done": 1, "total": 10**13}}])
+    made["status"]["currentBlock"] = "a"
+    line = runs.entry(runs.from_object(made), NOW)
+    assert (line.total, line.eta) == (10**13, None)
+
+
 def test_an_object_of_a_newer_version_is_shown_as_far_as_it_is_understood() -> None:
     made = raw(("Succeeded", "Unknown", "Running"), novelty=True)
     run = runs.from_object(made)

@@ -1,9 +1,12 @@
 """All runs that are known, wherever they are known from, and who wants to hear of changes."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from diffrun_gateway.runs import Run
+
+logger = logging.getLogger(__name__)
 
 Listener = Callable[[str, Run | None], None]
 """Gets the UID and the run, or None where it is gone."""
@@ -44,5 +47,9 @@ class Registry:
         return max(found, key=lambda r: (not r.archived, r.created.timestamp() if r.created else 0.0), default=None)
 
     def _tell(self, uid: str, run: Run | None) -> None:
+        """One run that a listener cannot take must not end the source, which is the process' end."""
         for listener in tuple(self.listeners):
-            listener(uid, run)
+            try:
+                listener(uid, run)
+            except Exception:
+                logger.exception("a change of a run could not be passed on", extra={"fields": {"run": uid}})

@@ -30,6 +30,9 @@ DEFAULT_INSPECTORS = (
 )
 """What a run's page shows where its spec says nothing."""
 
+MAX_ETA = timedelta(days=3650)
+"""An end further away than this is none: the figures of a progress have no upper bound, dates do."""
+
 _REJECTED = frozenset({RunReason.GATE_REJECTED, RunReason.GATE_EXPIRED})
 
 
@@ -226,7 +229,8 @@ def _eta(block: BlockStatus | None, now: datetime) -> datetime | None:
     if progress is None or progress.done <= 0 or progress.total <= progress.done:
         return None
     elapsed = (now - block.start_time).total_seconds() - block.paused_seconds
-    return now + timedelta(seconds=max(0.0, elapsed) / progress.done * (progress.total - progress.done))
+    left = max(0.0, elapsed) / progress.done * (progress.total - progress.done)
+    return now + timedelta(seconds=left) if left <= MAX_ETA.total_seconds() else None
 
 
 def _message(run: Run, succeeded: Condition | None) -> str | None:
