@@ -74,7 +74,7 @@ def test_segments_are_read_in_order_and_each_only_once(store: Store, monkeypatch
     store.put(f"{POD.path}/{names.segment_file(1)}", b"a\n")
     durable = Durable(store.files, "u-1", lambda _: None)
     seen: list[bytes] = []
-    monkeypatch.setattr(Durable, "_consider", lambda _self, line, _known, _now: seen.append(line))
+    monkeypatch.setattr(Durable, "_consider", lambda _self, line, _known: seen.append(line))
     durable.events(lambda _pod, _seq: False)
     assert seen == [b"a", b"b"]
     store.put(f"{POD.path}/{names.segment_file(3)}", b"c\n")

@@ -6,7 +6,7 @@ lost. Files are read once and then from where the last reading ended.
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -54,14 +54,26 @@ class Durable:
     on_drop: OnDrop
     _tails: dict[str, _Tail] = field(default_factory=dict)
     _waiting: dict[tuple[str, int], tuple[float, Parsed]] = field(default_factory=dict)
+    """What Redis may still deliver, and when it was found."""
+
+    def fresh(self, known: Known) -> Iterator[Parsed]:
+        """Events of the lines that are new, without `known` ones, in the files' order.
+
+        They come as they are parsed: a history in one piece needs ten times the memory of what is kept of it. What
+        is not taken from here does not come again.
+        """
+        for pod in self.files.pods(self.uid):
+            for file in self.files.event_files(pod):
+                for line in self._lines(file):
+                    event = self._consider(line, known)
+                    if event is not None:
+                        yield event
 
     def events(self, known: Known, grace: float = 0.0) -> list[Parsed]:
         """Events that are not `known` and were first found at least `grace` seconds ago, in the files' order."""
         now = time.monotonic()
-        for pod in self.files.pods(self.uid):
-            for file in self.files.event_files(pod):
-                for line in self._lines(file):
-                    self._consider(line, known, now)
+        for event in self.fresh(known):
+            self._waiting.setdefault((event.pod, event.seq), (now, event))
         missing = []
         for who, (found, event) in list(self._waiting.items()):
             if known(*who):
@@ -86,24 +98,22 @@ class Durable:
                 listed += [Listed(artifact, pod.block, owner) for artifact in manifest.artifacts]
         return listed
 
-    def _consider(self, line: bytes, known: Known, now: float) -> None:
+    def _consider(self, line: bytes, known: Known) -> Parsed | None:
         who = _WHO.search(line, 0, 2048)
         if who is not None and known(who[1].decode("utf-8", "replace"), int(who[2])):
-            return
+            return None
         try:
             event = parse(line, self.uid)
         except Dropped as dropped:
             self.on_drop(dropped.reason)
-            return
-        if not known(event.pod, event.seq):
-            self._waiting.setdefault((event.pod, event.seq), (now, event))
+            return None
+        return None if known(event.pod, event.seq) else event
 
-    def _lines(self, file: EventFile) -> list[bytes]:
-        """Complete lines that were not there the last time."""
+    def _lines(self, file: EventFile) -> Iterator[bytes]:
+        """Complete lines that were not there the last time, of one chunk after the other."""
         tail = self._tails.setdefault(file.path, _Tail())
-        lines: list[bytes] = []
         if file.sealed and tail.offset:
-            return lines
+            return
         try:
             with self.files.open(self.uid, file.path) as opened:
                 while tail.offset < opened.size and (chunk := opened.read(tail.offset, CHUNK)):
@@ -112,10 +122,9 @@ class Durable:
                     if len(rest) > names.MAX_EVENT_BYTES:
                         rest = rest[: names.MAX_EVENT_BYTES + 1]  # too large for an event already
                     tail.rest = rest
-                    lines += [line for line in complete if line]
+                    yield from filter(None, complete)
         except NotThere:
-            return []
-        return lines
+            return
 
     def _manifest(self, pod: PodDirectory) -> Manifest | None:
         try:

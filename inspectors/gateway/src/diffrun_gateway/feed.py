@@ -101,7 +101,7 @@ class Feed(Channel):
     # 1. Load
 
     def _load_files(self, durable: Durable) -> None:
-        for event in durable.events(self.store.seen):
+        for event in durable.fresh(self.store.seen):
             self._apply(event, "file")
         for listed in durable.artifacts():
             self.store.add_artifact(listed.artifact, listed.block, listed.owner, None)
