@@ -275,6 +275,16 @@ async def test_the_list_of_runs_is_live(workspace: Path, live: RedisServer, pod:
         assert (entry["phase"], entry["waitingGates"]) == ("Waiting", ["preview"])
 
 
+async def test_an_open_list_keeps_its_runs_followed(workspace: Path, live: RedisServer, pod: Pod) -> None:
+    async with gateway(workspace, live.url) as gate, gate.events(path="api/runs/events") as stream:
+        await stream.next("runs")
+        await eventually(lambda: gate.services.hub.loaded(pod.run.uid) is not None)
+        feed = gate.services.hub.loaded(pod.run.uid)
+        assert feed is not None
+        opened = feed.listed
+        await eventually(lambda: feed.listed > opened)
+
+
 def order(cursor: str) -> tuple[int, int]:
     """What of a cursor is ordered."""
     ms, _, seq = cursor.partition(".")[0].partition("-")

@@ -1,5 +1,6 @@
 """A run's channel: how far its history reaches, who follows it, and what they are sent."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -7,6 +8,9 @@ from typing import Protocol
 from diffrun_gateway import telemetry
 from diffrun_gateway.position import ZERO, Position, new_epoch
 from diffrun_gateway.ring import Item, Ring
+
+Clock = Callable[[], float]
+"""Seconds that only ever rise."""
 
 
 class Client(Protocol):
@@ -31,7 +35,7 @@ class Client(Protocol):
 class Channel:
     """Each event becomes bytes once, shared by all clients; one that was cut off resumes from the ring."""
 
-    def __init__(self, uid: str, *, live: bool) -> None:
+    def __init__(self, uid: str, *, live: bool, clock: Clock = time.monotonic) -> None:
         """`live` tells whether events come through Redis."""
         self.uid = uid
         self.epoch = new_epoch()
@@ -39,8 +43,11 @@ class Channel:
         self.live = live
         self.is_drained = self.has_failed = False
         self.clients: set[Client] = set()
-        self.used = time.monotonic()
-        """When somebody last came or went."""
+        self.clock = clock
+        self.used = -math.inf
+        """When somebody last asked for it, came or went."""
+        self.listed = clock()
+        """When a list last showed it, which makes room for whoever looks at a run."""
         self.ring = Ring()
         self._made: tuple[list[Item], bytes] | None = None
 
@@ -52,7 +59,7 @@ class Channel:
     def subscribe(self, client: Client, since: Position | None) -> None:
         """Sends everything after `since` (or nothing old) and then what comes. A reset where that is not to be had."""
         self.clients.add(client)
-        self.used = time.monotonic()
+        self.used = self.clock()
         if since is not None:
             if self.ring.resumable(since, self.position):
                 if missed := self.ring.after(since.id):
@@ -66,7 +73,7 @@ class Channel:
     def unsubscribe(self, client: Client) -> None:
         """Sends nothing more."""
         self.clients.discard(client)
-        self.used = time.monotonic()
+        self.used = self.clock()
 
     def shared(self, items: list[Item], make: Callable[["Channel", list[Item]], bytes]) -> bytes:
         """What `make` makes of the items, made once for all clients that get them."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from diffrun_gateway import telemetry
-from diffrun_gateway.channel import Channel
+from diffrun_gateway.channel import Channel, Clock
 from diffrun_gateway.durable import Durable
 from diffrun_gateway.parse import Dropped, Parsed, Reason, parse
 from diffrun_gateway.position import ZERO, StreamId
@@ -52,8 +52,9 @@ class Feed(Channel):
         render: Render,
         max_points: int,
         on_change: Callable[["Feed"], None],
+        clock: Clock = time.monotonic,
     ) -> None:
-        super().__init__(uid, live=stream is not None)
+        super().__init__(uid, live=stream is not None, clock=clock)
         self.store = RunStore(uid, max_points=max_points)
         self.notices: list[str] = []
         self._stream, self._durable, self._render, self._on_change = stream, durable, render, on_change

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from diffrun_contracts.api import Sparkline
 from diffrun_gateway import telemetry, views
+from diffrun_gateway.channel import Clock
 from diffrun_gateway.durable import Durable
 from diffrun_gateway.errors import Unavailable
 from diffrun_gateway.feed import Feed
@@ -25,6 +26,9 @@ SWEEP_SECONDS = 10.0
 SUMMARIES_AT_ONCE = 2
 """Runs that are read at once for the list."""
 
+RETRY_SECONDS = 60.0
+"""How soon a run is read for the list again: one that cannot be read is not asked for all the time."""
+
 Summary = tuple[Sparkline | None, str | None]
 """A run's sparkline and its newest thumbnail's address."""
 
@@ -32,18 +36,29 @@ Summary = tuple[Sparkline | None, str | None]
 class Hub:
     """Used from the event loop alone."""
 
-    def __init__(self, registry: Registry, files: Files | None, redis_url: str | None, limits: Limits) -> None:
+    def __init__(
+        self, registry: Registry, files: Files | None, redis_url: str | None, limits: Limits,
+        clock: Clock = time.monotonic,
+    ) -> None:  # fmt: skip
         self._registry, self._files, self._redis_url, self._limits = registry, files, redis_url, limits
+        self._clock = clock
         self._feeds: dict[str, asyncio.Task[Feed]] = {}
         self._summaries: dict[str, tuple[int, Summary]] = {}
-        self._reading: set[asyncio.Task[None]] = set()
+        self._final: set[str] = set()  # runs of whose events nothing is missing in the summary
+        self._later: dict[str, float] = {}  # when a run may be read for the list again
+        self._reading: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(SUMMARIES_AT_ONCE)
         self.on_change: set[Callable[[str], None]] = set()
         """Who wants to hear of runs with new events."""
         registry.listeners.add(self._on_run)
 
     async def feed(self, uid: str) -> Feed:
-        """The run's feed with its whole history. Raises Unavailable where that cannot be read."""
+        """The run's feed with its whole history, for somebody. Raises Unavailable where that cannot be read."""
+        feed = await self._opened(uid)
+        feed.used = self._clock()
+        return feed
+
+    async def _opened(self, uid: str) -> Feed:
         task = self._feeds.get(uid)
         known = self.loaded(uid)
         if known is not None and known.has_failed:
@@ -53,7 +68,7 @@ class Hub:
         if task is None:
             task = self._feeds[uid] = asyncio.create_task(self._load(uid), name=f"load {uid}")
         try:
-            feed = await asyncio.shield(task)
+            return await asyncio.shield(task)
         except OSError as error:
             self._feeds.pop(uid, None)
             raise Unavailable(f"the run's files cannot be read: {error.strerror}") from error
@@ -61,8 +76,6 @@ class Hub:
             if task.done():
                 self._feeds.pop(uid, None)
             raise
-        feed.used = time.monotonic()
-        return feed
 
     def loaded(self, uid: str) -> Feed | None:
         """The run's feed, where it has been read already."""
@@ -81,12 +94,16 @@ class Hub:
         return self._summaries[uid][1]
 
     def want_summaries(self, uids: list[str]) -> None:
-        """Reads the first of these runs in the background, where that has not been done."""
+        """Reads the first of these runs in the background, and goes on following them while they are listed."""
+        now = self._clock()
         for uid in uids[: self._limits.listed_summaries]:
-            if uid not in self._feeds and uid not in self._summaries:
-                task = asyncio.create_task(self._read(uid), name=f"summary {uid}")
-                self._reading.add(task)
-                task.add_done_callback(self._reading.discard)
+            feed = self.loaded(uid)
+            if feed is not None and not feed.has_failed:
+                if not feed.is_drained:
+                    feed.listed = now
+            elif uid not in self._final and uid not in self._reading and self._later.get(uid, now) <= now:
+                self._later[uid] = now + RETRY_SECONDS
+                self._reading[uid] = asyncio.create_task(self._read(uid), name=f"summary {uid}")
 
     async def sweep(self) -> None:
         """Lets go of what nobody needs, for ever."""
@@ -97,13 +114,16 @@ class Hub:
     async def make_room(self) -> None:
         """Closes feeds that have been idle, and the longest idle ones while there are too many points."""
         feeds = [feed for uid in self._feeds if (feed := self.loaded(uid)) is not None]
-        idle = sorted((feed for feed in feeds if not feed.clients), key=lambda feed: feed.used)
+        idle = sorted((feed for feed in feeds if not feed.clients), key=lambda feed: max(feed.used, feed.listed))
         total = sum(feed.store.points for feed in feeds)
-        now = time.monotonic()
+        now = self._clock()
         for feed in idle:
-            if now - feed.used > self._limits.idle_seconds or total > self._limits.points:
+            crowded = total > self._limits.points
+            if crowded or now - max(feed.used, feed.listed) > self._limits.idle_seconds:
                 total -= feed.store.points
-                self.summary(feed.uid)
+                if crowded:
+                    self._later[feed.uid] = now + self._limits.idle_seconds
+                self._keep_summary(feed)
                 del self._feeds[feed.uid]
                 await feed.close()
         telemetry.FEEDS.set(len(self._feeds))
@@ -112,7 +132,7 @@ class Hub:
     async def close(self) -> None:
         """Stops everything."""
         self._registry.listeners.discard(self._on_run)
-        tasks = [*self._reading, *self._feeds.values()]
+        tasks = [*self._reading.values(), *self._feeds.values()]
         feeds = [feed for uid in self._feeds if (feed := self.loaded(uid)) is not None]
         for task in tasks:
             task.cancel()
@@ -124,7 +144,7 @@ class Hub:
         durable = Durable(self._files, uid, _count) if self._files else None
         feed = Feed(
             uid, stream=stream, durable=durable, render=render,
-            max_points=self._limits.points_per_run, on_change=self._changed,
+            max_points=self._limits.points_per_run, on_change=self._changed, clock=self._clock,
         )  # fmt: skip
         try:
             await feed.load()
@@ -138,13 +158,28 @@ class Hub:
         return feed
 
     async def _read(self, uid: str) -> None:
-        async with self._slots:
-            try:
-                await self.feed(uid)
-            except Unavailable as error:
-                logger.warning("%s", error, extra={"fields": {"run": uid}})
+        try:
+            async with self._slots:
+                feed = await self._opened(uid)
+                feed.listed = self._clock()
+        except Unavailable as error:
+            logger.warning("%s", error, extra={"fields": {"run": uid}})
+        finally:
+            del self._reading[uid]
+
+    def _keep_summary(self, feed: Feed) -> None:
+        if feed.uid not in self._registry.runs:
+            return
+        self.summary(feed.uid)
+        if feed.is_drained:
+            self._final.add(feed.uid)
 
     def _on_run(self, uid: str, run: Run | None) -> None:
+        if run is None:
+            self._summaries.pop(uid, None)
+            self._later.pop(uid, None)
+        if run is None or not run.over:
+            self._final.discard(uid)
         feed = self.loaded(uid)
         if feed is not None:
             feed.set_over(run is None or run.over)

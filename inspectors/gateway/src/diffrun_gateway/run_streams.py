@@ -1,7 +1,6 @@
 """What streams tell of the runs' objects, beside their events."""
 
 import asyncio
-from datetime import UTC, datetime
 
 from diffrun_contracts.api import Permissions, RunChanged, RunGone, RunList, RunsSnapshot, StreamStatus
 from diffrun_gateway import runs
@@ -57,7 +56,8 @@ class RunListStream(EventStream):
 
         super().__init__(services.streams, user, recheck, services.settings.auth.review_seconds)
         self._services, self._viewer, self._first, self._namespaces = services, viewer, first, namespaces
-        self._sent = {entry.uid: entry.to_json() for entry in first.runs}
+        self._sent = {entry.uid: (entry, entry.to_json()) for entry in first.runs}
+        self._order = [entry.uid for entry in first.runs]
         self._dirty: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -84,21 +84,28 @@ class RunListStream(EventStream):
             await asyncio.sleep(GATHER_SECONDS)
             changed = sorted(self._dirty)
             self._dirty.clear()
-            for uid in changed:
-                run = self._services.registry.runs.get(uid)
-                if run is None:
-                    if self._sent.pop(uid, None) is not None:
-                        self.push(message("gone", RunGone(uid=uid)))
-                elif await self._may_see(run):
-                    self._tell_one(run)
+            moved = [await self._tell_one(uid) for uid in changed]
+            if any(moved):
+                self._order = [entry.uid for entry in runs.in_order(entry for entry, _ in self._sent.values())]
+            self._services.hub.want_summaries(self._order)
 
-    def _tell_one(self, run: Run) -> None:
-        sparkline, thumbnail = self._services.hub.summary(run.ref.uid)
-        entry = runs.entry(run, datetime.now(UTC), sparkline=sparkline, thumbnail=thumbnail)
-        text = entry.to_json()
-        if self._sent.get(run.ref.uid) != text:
-            self._sent[run.ref.uid] = text
-            self.push(message("run", RunChanged(entry=entry)))
+    async def _tell_one(self, uid: str) -> bool:
+        """Tells of a run what the page does not have yet. Returns whether that may change the list's order."""
+        run = self._services.registry.runs.get(uid)
+        if run is None:
+            if self._sent.pop(uid, None) is None:
+                return False
+            self.push(message("gone", RunGone(uid=uid)))
+            return True
+        if not await self._may_see(run):
+            return False
+        entry = self._services.entry(run)
+        before, text = self._sent.get(uid, (None, "")), entry.to_json()
+        if before[1] == text:
+            return False
+        self._sent[uid] = entry, text
+        self.push(message("run", RunChanged(entry=entry)))
+        return before[0] is None or before[0].waiting_gates != entry.waiting_gates
 
     async def _may_see(self, run: Run) -> bool:
         try:
