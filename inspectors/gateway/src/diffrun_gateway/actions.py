@@ -55,7 +55,7 @@ class KubernetesActions:
 
     async def _patch(self, token: str, run: Run, subresource: str, patch: dict[str, Any]) -> None:
         answer = await self._kube.patch_run(token, run.ref.namespace, run.ref.name, subresource, patch)
-        self._registry.put(from_object(answer))
+        self._registry.put_if_newer(from_object(answer))
 
 
 class LocalActions:

@@ -31,6 +31,13 @@ class Registry:
         self.runs[run.ref.uid] = run
         self._tell(run.ref.uid, run)
 
+    def put_if_newer(self, run: Run) -> None:
+        """Takes the answer to a request, unless the watch has overtaken it: with more, or with the run's end."""
+        known = self.runs.get(run.ref.uid)
+        if known is None or known.version is None or run.version is None or run.version < known.version:
+            return  # what is archived has no version
+        self.put(run)
+
     def archive(self, run: Run) -> None:
         """The object is gone, its files are not."""
         self.runs[run.ref.uid] = run

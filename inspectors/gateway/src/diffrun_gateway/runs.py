@@ -57,6 +57,12 @@ class Run:
         finished = self.condition(ConditionType.FINISHED)
         return self.archived or (finished is not None and finished.status == "True")
 
+    @property
+    def version(self) -> int | None:
+        """The object's resourceVersion, where it is a number and can be compared."""
+        text = str(((self.raw or {}).get("metadata") or {}).get("resourceVersion", ""))
+        return int(text) if text.isascii() and text.isdecimal() else None
+
     def condition(self, kind: ConditionType) -> Condition | None:
         """One of the conditions."""
         return next((c for c in self.status.conditions if c.type == kind), None)
