@@ -7,9 +7,11 @@ import pytest
 from gateway_kit import eventually
 from run_kit import Pod, a_run, run_object
 
+from diffrun_gateway.channel import Channel
 from diffrun_gateway.files import VolumeFiles
 from diffrun_gateway.hub import Hub
 from diffrun_gateway.registry import Registry
+from diffrun_gateway.ring import Item
 from diffrun_gateway.runs import from_object
 from diffrun_gateway.settings import Limits
 from diffrun_gateway.sources import WorkspaceSource
@@ -43,6 +45,28 @@ class Watched:
         """So much time goes by that idle runs are let go."""
         self.now += 301.0
         await self.hub.make_room()
+
+
+class Listener:
+    """A client that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def events(self, channel: Channel, items: list[Item]) -> None:
+        self.told.append("events")
+
+    def reset(self, channel: Channel, reason: str) -> None:
+        self.told.append("reset")
+
+    def live(self, channel: Channel) -> None:
+        self.told.append("live")
+
+    def drained(self, channel: Channel) -> None:
+        self.told.append("drained")
+
+    def failed(self, channel: Channel) -> None:
+        self.told.append("failed")
 
 
 @pytest.fixture
@@ -128,6 +152,52 @@ async def test_a_listed_run_makes_room_and_is_not_read_again_at_once(tmp_path: P
     await watched.list(uid)
     assert watched.hub.loaded(uid) is not None
     await watched.hub.close()
+
+
+async def test_a_run_just_asked_for_is_not_let_go_before_its_stream_begins(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, points=1000)
+    pod = Pod(a_run(), tmp_path)
+    pod.metric(*[0.5] * 1001)
+    feed = await watched.hub.feed(watched.know(pod))
+    await watched.hub.make_room()
+    assert watched.hub.loaded(pod.run.uid) is feed
+    watched.now += 60.0
+    await watched.hub.make_room()
+    assert watched.hub.loaded(pod.run.uid) is None
+    await watched.hub.close()
+
+
+async def test_who_comes_while_others_are_closed_keeps_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched, pods = Watched(tmp_path, points=1000), [Pod(a_run(), tmp_path) for _ in range(2)]
+    for pod in pods:
+        pod.metric(*[0.5] * 1001)
+    first, second = [await watched.hub.feed(watched.know(pod)) for pod in pods]
+    listener, close = Listener(), first.close
+
+    async def slowly() -> None:
+        second.subscribe(listener, None)
+        await close()
+
+    monkeypatch.setattr(first, "close", slowly)
+    watched.now += 60.0
+    await watched.hub.make_room()
+    assert watched.hub.loaded(second.uid) is second
+    assert (watched.hub.loaded(first.uid), listener.told) == (None, [])
+    await watched.hub.close()
+
+
+async def test_who_comes_too_late_is_told_to_begin_again(watched: Watched, tmp_path: Path) -> None:
+    feed, listener = await watched.hub.feed(watched.know(Pod(a_run(), tmp_path))), Listener()
+    await watched.pass_idle()
+    feed.subscribe(listener, None)
+    assert (listener.told, feed.clients) == (["failed"], set())
+
+
+async def test_who_comes_to_a_feed_that_failed_is_told_to_begin_again(watched: Watched, tmp_path: Path) -> None:
+    feed, listener = await watched.hub.feed(watched.know(Pod(a_run(), tmp_path))), Listener()
+    feed.tell_failed()
+    feed.subscribe(listener, None)
+    assert (listener.told, feed.clients) == (["failed"], set())
 
 
 async def test_a_run_that_cannot_be_read_is_not_asked_for_all_the_time(

@@ -41,7 +41,7 @@ class Channel:
         self.epoch = new_epoch()
         self.last = ZERO
         self.live = live
-        self.is_drained = self.has_failed = False
+        self.is_drained = self.has_failed = self.is_closed = False
         self.clients: set[Client] = set()
         self.clock = clock
         self.used = -math.inf
@@ -58,8 +58,11 @@ class Channel:
 
     def subscribe(self, client: Client, since: Position | None) -> None:
         """Sends everything after `since` (or nothing old) and then what comes. A reset where that is not to be had."""
-        self.clients.add(client)
         self.used = self.clock()
+        if self.has_failed or self.is_closed:  # since the client asked for the channel
+            client.failed(self)
+            return
+        self.clients.add(client)
         if since is not None:
             if self.ring.resumable(since, self.position):
                 if missed := self.ring.after(since.id):

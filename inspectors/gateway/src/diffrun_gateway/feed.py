@@ -92,7 +92,8 @@ class Feed(Channel):
             self.follow()
 
     async def close(self) -> None:
-        """Stops following."""
+        """Stops following; whoever comes too late hears that nothing will come."""
+        self.is_closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -28,6 +28,8 @@ SUMMARIES_AT_ONCE = 2
 
 RETRY_SECONDS = 60.0
 """How soon a run is read for the list again: one that cannot be read is not asked for all the time."""
+ROOM_SECONDS = 60.0
+"""For how long a feed is kept for whoever asked for it, though there be too many points."""
 
 Summary = tuple[Sparkline | None, str | None]
 """A run's sparkline and its newest thumbnail's address."""
@@ -114,18 +116,17 @@ class Hub:
     async def make_room(self) -> None:
         """Closes feeds that have been idle, and the longest idle ones while there are too many points."""
         feeds = [feed for uid in self._feeds if (feed := self.loaded(uid)) is not None]
-        idle = sorted((feed for feed in feeds if not feed.clients), key=lambda feed: max(feed.used, feed.listed))
         total = sum(feed.store.points for feed in feeds)
-        now = self._clock()
-        for feed in idle:
+        for feed in sorted(feeds, key=_last_needed):
             crowded = total > self._limits.points
-            if crowded or now - max(feed.used, feed.listed) > self._limits.idle_seconds:
-                total -= feed.store.points
-                if crowded:
-                    self._later[feed.uid] = now + self._limits.idle_seconds
-                self._keep_summary(feed)
-                del self._feeds[feed.uid]
-                await feed.close()
+            if self._is_needed(feed, crowded):  # somebody may have come while others were closed
+                continue
+            total -= feed.store.points
+            if crowded:
+                self._later[feed.uid] = self._clock() + self._limits.idle_seconds
+            self._keep_summary(feed)
+            del self._feeds[feed.uid]
+            await feed.close()
         telemetry.FEEDS.set(len(self._feeds))
         telemetry.POINTS.set(total)
 
@@ -167,6 +168,14 @@ class Hub:
         finally:
             del self._reading[uid]
 
+    def _is_needed(self, feed: Feed, crowded: bool) -> bool:
+        now = self._clock()
+        if feed.clients or self.loaded(feed.uid) is not feed:
+            return True
+        if crowded:
+            return now - feed.used < ROOM_SECONDS
+        return now - _last_needed(feed) <= self._limits.idle_seconds
+
     def _keep_summary(self, feed: Feed) -> None:
         if feed.uid not in self._registry.runs:
             return
@@ -187,6 +196,10 @@ class Hub:
     def _changed(self, feed: Feed) -> None:
         for listener in tuple(self.on_change):
             listener(feed.uid)
+
+
+def _last_needed(feed: Feed) -> float:
+    return max(feed.used, feed.listed)
 
 
 def render(event: Parsed, feed: Feed, identifier: StreamId) -> bytes:
