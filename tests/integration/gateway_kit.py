@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import uvicorn
 
+from diffrun_contracts.api import SeriesList
 from diffrun_gateway.app import Application
 from diffrun_gateway.asgi import LimitedProtocol, Server
 from diffrun_gateway.services import Services
@@ -127,6 +128,12 @@ async def eventually(condition: Any, what: str = "the condition") -> None:
             return
         assert asyncio.get_running_loop().time() < deadline, f"{what} did not come true"
         await asyncio.sleep(0.02)
+
+
+async def shown(gate: Gateway, uid: str) -> list[int]:
+    """The steps that the chart has after a fetch."""
+    answer = SeriesList.model_validate(await gate.json("api/series", run=uid))
+    return [step for line in answer.series for step in line.steps]
 
 
 def sample(name: str, **labels: str) -> float:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from gateway_kit import Gateway, eventually, gateway
+from gateway_kit import Gateway, eventually, gateway, shown
 from pydantic import TypeAdapter
 from run_kit import Pod, a_pod, a_run, point, run_object, write_object
 
 from diffrun_contracts import names
-from diffrun_contracts.api import SeriesList, StreamMessage
+from diffrun_contracts.api import StreamMessage
 from diffrun_contracts.events import Metric
 from diffrun_testkit.servers import RedisServer
 
@@ -18,12 +18,6 @@ pytestmark = pytest.mark.redis
 @pytest.fixture
 def pod(workspace: Path, live: RedisServer) -> Pod:
     return a_pod(workspace, live)
-
-
-async def shown(gate: Gateway, uid: str) -> list[int]:
-    """The steps that the chart has after a fetch."""
-    answer = SeriesList.model_validate(await gate.json("api/series", run=uid))
-    return [step for line in answer.series for step in line.steps]
 
 
 async def test_a_page_opened_mid_run_has_each_point_exactly_once(workspace: Path, live: RedisServer, pod: Pod) -> None:
@@ -144,18 +138,6 @@ async def test_trimmed_history_comes_from_the_files(workspace: Path, live: Redis
         assert await shown(gate, pod.run.uid) == list(range(20))
         async with gate.events(pod.run.uid, cursor="1-0.abc") as stream:
             assert (await stream.next("reset")).data["reason"] == "trimmed"
-
-
-async def test_a_last_line_that_redis_lost_is_found_by_itself(
-    workspace: Path, live: RedisServer, pod: Pod, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("diffrun_gateway.feed.TAIL_SECONDS", 0.2)
-    async with gateway(workspace, live.url) as gate, gate.events(pod.run.uid) as stream:
-        pod.metric(*range(2))
-        assert await stream.steps(2) == [0, 1]
-        pod.metric(2.0, start=2, live=False)
-        assert (await stream.next("reset")).data["reason"] == "completed"
-        assert await shown(gate, pod.run.uid) == [0, 1, 2]
 
 
 async def test_redis_restarts_in_the_middle_of_a_run(workspace: Path, live: RedisServer, pod: Pod) -> None:

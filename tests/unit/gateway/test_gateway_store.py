@@ -180,6 +180,21 @@ def test_a_set_of_numbers_forgets_none(order: list[int]) -> None:
     assert (seqs.next, seqs.beyond) == (12, set())
 
 
+def test_what_is_given_up_is_only_what_was_missing_at_a_time() -> None:
+    pod = Pod()
+    events = [pod.metric(step, 0.5) for step in range(6)]
+    store = filled([events[0], events[2]])
+    then = dict(store.newest())
+    store.apply(events[3])
+    store.apply(events[5])
+    assert store.forgive_gaps(then)
+    assert [store.seen(pod.uid, seq) for seq in range(6)] == [True, True, True, True, False, True]
+    assert store.gaps()
+    assert not store.forgive_gaps(then)
+    store.apply(events[4])
+    assert not store.gaps()
+
+
 def test_points_beyond_the_limit_are_left_out_and_said() -> None:
     store = RunStore("u-1", max_points=2)
     pod = Pod()

@@ -3,7 +3,8 @@
 1. Load: the files, then the stream from its beginning. What both have counts once.
 2. Follow: one blocking read at a time. Each new event becomes bytes once, shared by all clients.
 3. Complete: where a pod's numbers have a hole, or a line of the files does not come through Redis, the files are
-   read again. The history has then changed in its middle: a new epoch begins, and clients are told to fetch again.
+   read again, beside what is followed. The history has then changed in its middle: a new epoch begins, and clients
+   are told to fetch again.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 from diffrun_gateway import telemetry
 from diffrun_gateway.channel import Channel, Clock
+from diffrun_gateway.completion import Completion
 from diffrun_gateway.durable import Durable
 from diffrun_gateway.parse import Dropped, Parsed, Reason, parse
 from diffrun_gateway.position import ZERO, StreamId
@@ -31,8 +33,6 @@ COALESCE = 0.015
 """Seconds that events are gathered before they are sent on: many clients then get few, larger messages."""
 MAX_COALESCE = 0.15
 """The same where sending on takes long."""
-TAIL_SECONDS = 5.0
-"""How often the files are compared with what came through Redis, and how long a line may take through it."""
 MAX_BACKOFF = 5.0
 """Seconds between attempts to reach Redis, at most."""
 
@@ -58,8 +58,8 @@ class Feed(Channel):
         self.store = RunStore(uid, max_points=max_points)
         self.notices: list[str] = []
         self._stream, self._durable, self._render, self._on_change = stream, durable, render, on_change
+        self._completion = Completion(durable, self.store, lambda event: self._apply(event, "file"), self._notice)
         self._over = False
-        self._tail_due = 0.0
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
@@ -73,8 +73,7 @@ class Feed(Channel):
             except REDIS_ERRORS as error:
                 self._lost(error)
         if self.store.gaps():
-            await self._read_files(0.0)
-            self._forgive()
+            await self._completion.wholly()
 
     def follow(self) -> None:
         """Begins to follow."""
@@ -97,6 +96,7 @@ class Feed(Channel):
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._completion.close()
         if self._stream is not None:
             await self._stream.close()
 
@@ -151,13 +151,13 @@ class Feed(Channel):
                 self._lost(error)
                 failures += 1
                 delay = min(MAX_BACKOFF, 0.1 * 2**failures) * (0.5 + 0.5 * random.random())  # noqa: S311 - jitter
-                await self._tail(grace=0.0 if self._over else TAIL_SECONDS)
+                await self._complete(whole=self._over)
                 self._end_if_over(quiet=True)
                 await self._pause(delay)
 
     async def _round(self) -> None:
         if self._stream is None:
-            await self._tail(grace=0.0)
+            await self._complete(whole=True)
             self._end_if_over(quiet=True)
             await self._pause(1.0)
             return
@@ -168,7 +168,7 @@ class Feed(Channel):
         began = time.monotonic()
         if entries:
             await self._take(entries)
-        await self._tail(grace=0.0 if over and not entries else TAIL_SECONDS)
+        await self._complete(whole=over and not entries)
         self._end_if_over(quiet=over and not entries)
         if entries and len(entries) < READ_COUNT:
             await asyncio.sleep(min(MAX_COALESCE, max(COALESCE, time.monotonic() - began)))
@@ -184,9 +184,7 @@ class Feed(Channel):
             telemetry.EVENTS.labels("redis").inc()
             items.append(Item(entry.id, self._render(event, self, entry.id)))
         self.last = entries[-1].id
-        if self.store.gaps():
-            await self._read_files(0.0)
-            self._forgive()
+        if self.store.gaps() and await self._completion.fill():
             self.restart("completed")
             return
         for item in items:
@@ -207,8 +205,7 @@ class Feed(Channel):
                     self._apply(event, "redis")
                 self.last = entries[-1].id
             if self.store.gaps():
-                await self._read_files(0.0)
-                self._forgive()
+                await self._completion.fill()
             self.restart("completed")
         telemetry.REDIS_UP.set(1)
         self.tell_live(True)
@@ -233,32 +230,10 @@ class Feed(Channel):
 
     # 3. Complete
 
-    async def _tail(self, grace: float) -> None:
-        """Compares files and stream now and then."""
-        now = time.monotonic()
-        if self._durable is None or (grace and now < self._tail_due):
-            return
-        self._tail_due = now + TAIL_SECONDS
-        if await self._read_files(grace):
-            self._forgive()
+    async def _complete(self, *, whole: bool) -> None:
+        """In passing, or wholly where no event comes that would have to wait for it."""
+        if await self._completion.wholly() if whole else self._completion.in_passing():
             self.restart("completed")
-
-    async def _read_files(self, grace: float) -> bool:
-        """Takes what the files have and the store has not; whether that was anything."""
-        if self._durable is None:
-            return False
-        try:
-            missing = await asyncio.to_thread(self._durable.events, self.store.seen, grace)
-        except OSError as error:
-            self._notice(f"the run's files cannot be read ({error.strerror}); the history may be incomplete")
-            return False
-        taken = [self._apply(event, "file") for event in missing]
-        return any(taken)
-
-    def _forgive(self) -> None:
-        if self.store.gaps():
-            self._notice("some events were lost before they could be read, and the run's files do not have them")
-            self.store.forgive_gaps()
 
     def restart(self, reason: str) -> None:
         """As a channel does, and whoever keeps lists of runs hears of it."""

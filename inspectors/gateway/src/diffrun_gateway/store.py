@@ -4,6 +4,7 @@ The store takes events in any order and from any source (Redis, files, both); (p
 It does no input or output.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -31,15 +32,21 @@ class SeqSet:
     def add(self, seq: int) -> None:
         """Marks a number that was not there."""
         self.beyond.add(seq)
+        self._advance()
+
+    def forgive(self, largest: int | None = None) -> bool:
+        """Accepts that what is missing below the largest number (up to `largest`) never comes; whether any was."""
+        given_up = [seq for seq in self.beyond if largest is None or seq <= largest]
+        if given_up:
+            self.next = max(given_up) + 1
+            self.beyond.difference_update(given_up)
+            self._advance()
+        return bool(given_up)
+
+    def _advance(self) -> None:
         while self.next in self.beyond:
             self.beyond.discard(self.next)
             self.next += 1
-
-    def forgive(self) -> None:
-        """Accepts that the numbers that are missing below the largest one will never come."""
-        if self.beyond:
-            self.next = max(self.beyond) + 1
-            self.beyond.clear()
 
 
 @dataclass(frozen=True)
@@ -100,10 +107,12 @@ class RunStore:
         """Whether events are known to be missing: a later one of the same pod is there."""
         return any(seqs.beyond for seqs in self._pods.values())
 
-    def forgive_gaps(self) -> None:
-        """What is missing is in no file either."""
-        for seqs in self._pods.values():
-            seqs.forgive()
+    def forgive_gaps(self, newest: Mapping[str, tuple[int, float]] | None = None) -> bool:
+        """What is missing is in no file either: up to what `newest` was once, or all of it. Returns whether any was."""
+        given_up = False
+        for pod, seqs in self._pods.items():
+            given_up |= seqs.forgive(None if newest is None else newest.get(pod, (-1, 0.0))[0])
+        return given_up
 
     def apply(self, event: Parsed) -> bool:
         """Takes an event. Returns whether it made older points void. Raises Dropped for one it already has."""
