@@ -257,6 +257,19 @@ async def test_the_list_of_runs_is_live(workspace: Path, live: RedisServer, pod:
         assert (entry["phase"], entry["waitingGates"]) == ("Waiting", ["preview"])
 
 
+async def test_an_open_list_tells_what_is_missing_in_it_and_that_nothing_is_any_more(
+    workspace: Path, live: RedisServer, pod: Pod
+) -> None:
+    async with gateway(workspace, live.url) as gate, gate.events(path="api/runs/events") as stream:
+        assert (await stream.next("runs")).data["list"]["problems"] == []
+        live.stop()
+        told = (await stream.next("runs")).data["list"]
+        assert [run["uid"] for run in told["runs"]] == [pod.run.uid]
+        assert ["Redis does not answer" in problem for problem in told["problems"]] == [True]
+        live.start()
+        assert (await stream.next("runs")).data["list"]["problems"] == []
+
+
 async def test_an_open_list_keeps_its_runs_followed(workspace: Path, live: RedisServer, pod: Pod) -> None:
     async with gateway(workspace, live.url) as gate, gate.events(path="api/runs/events") as stream:
         await stream.next("runs")

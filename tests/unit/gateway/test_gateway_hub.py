@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from gateway_kit import eventually
-from run_kit import Pod, a_run, run_object
+from run_kit import Pod, a_run, run_object, write_object
 
 from diffrun_gateway.channel import Channel
 from diffrun_gateway.files import VolumeFiles
@@ -214,3 +214,25 @@ async def test_a_run_that_cannot_be_read_is_not_asked_for_all_the_time(
         await watched.list(uid)
         watched.now += 25.0
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("with_object", [False, True], ids=["its events", "its object"])
+async def test_a_run_that_could_not_be_read_is_no_problem_once_it_can_be(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_object: bool
+) -> None:
+    pod = Pod(a_run(), tmp_path)
+    pod.started()
+    source = WorkspaceSource(watched.registry, watched.hub, watched.files, None)
+
+    def fails(uid: str) -> None:
+        raise OSError(5, "the volume hangs")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watched.files, "pods", fails)
+        await source.look()
+    assert list(watched.registry.problems) == [pod.run.uid]
+    if with_object:
+        write_object(tmp_path, run_object(pod.run))
+    await source.look()
+    assert watched.registry.problems == {}
+    assert pod.run.uid in watched.registry.runs

@@ -89,7 +89,7 @@ class StreamDenied(Model):
 
 
 class RunsSnapshot(Model):
-    """Message `runs` of `GET api/runs/events`: the whole list; the first message."""
+    """Message `runs` of `GET api/runs/events`: the whole list; first, and where its problems have changed."""
 
     type: Literal["runs"] = "runs"
     list: RunList

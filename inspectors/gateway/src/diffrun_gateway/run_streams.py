@@ -2,7 +2,7 @@
 
 import asyncio
 
-from diffrun_contracts.api import Permissions, RunChanged, RunGone, RunList, RunsSnapshot, StreamStatus
+from diffrun_contracts.api import Permissions, RunChanged, RunEntry, RunGone, RunList, RunsSnapshot, StreamStatus
 from diffrun_gateway import runs
 from diffrun_gateway.access import Viewer
 from diffrun_gateway.errors import ApiError
@@ -41,7 +41,10 @@ class LiveStatuses(Statuses):
 
 
 class RunListStream(EventStream):
-    """`GET api/runs/events`: the list, then every run that is new, has changed or is gone."""
+    """`GET api/runs/events`: the list, then every run that is new, has changed or is gone.
+
+    The list comes again where something else is missing in it than before.
+    """
 
     def __init__(self, services: Services, viewer: Viewer, first: RunList, namespaces: set[str]) -> None:
         user = viewer.user.name if viewer.user else ""
@@ -58,6 +61,7 @@ class RunListStream(EventStream):
         self._services, self._viewer, self._first, self._namespaces = services, viewer, first, namespaces
         self._sent = {entry.uid: (entry, entry.to_json()) for entry in first.runs}
         self._order = [entry.uid for entry in first.runs]
+        self._problems = first.problems
         self._dirty: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -86,8 +90,17 @@ class RunListStream(EventStream):
             self._dirty.clear()
             moved = [await self._tell_one(uid) for uid in changed]
             if any(moved):
-                self._order = [entry.uid for entry in runs.in_order(entry for entry, _ in self._sent.values())]
+                self._order = [entry.uid for entry in self._entries()]
+            problems = tuple(self._services.registry.problems.values())
+            if problems != self._problems:
+                self._problems = problems
+                denied = None if self._sent else self._first.denied
+                again = RunList(runs=tuple(self._entries()), problems=problems, denied=denied)
+                self.push(message("runs", RunsSnapshot(list=again)))
             self._services.hub.want_summaries(self._order)
+
+    def _entries(self) -> list[RunEntry]:
+        return runs.in_order(entry for entry, _ in self._sent.values())
 
     async def _tell_one(self, uid: str) -> bool:
         """Tells of a run what the page does not have yet. Returns whether that may change the list's order."""

@@ -138,6 +138,7 @@ class WorkspaceSource:
         self._archive = Archive(files) if files else None
         self._with_object: set[str] = set()
         self._versions: dict[str, int] = {}
+        self._unread: set[str] = set()
 
     async def run(self) -> None:
         """Never ends."""
@@ -151,6 +152,8 @@ class WorkspaceSource:
         uids = await self._stored() | await self._streams()
         for uid in sorted(uids - self._with_object):
             await self._derive(uid)
+        for uid in self._unread & self._with_object:
+            self._readable(uid)
 
     async def _stored(self) -> set[str]:
         """The UIDs that have a directory."""
@@ -173,13 +176,19 @@ class WorkspaceSource:
             feed = self._hub.loaded(uid) or (None if uid in self._versions else await self._hub.feed(uid))
         except ApiError as error:
             self._registry.problems[uid] = str(error)
+            self._unread.add(uid)
             return
+        self._readable(uid)
         if feed is None or self._versions.get(uid) == feed.store.version:
             return
         self._versions[uid] = feed.store.version
         run = from_events(feed.store)
         if run is not None:
             self._registry.put(run)
+
+    def _readable(self, uid: str) -> None:
+        self._unread.discard(uid)
+        self._registry.problems.pop(uid, None)
 
     async def _streams(self) -> set[str]:
         """The UIDs that have a stream."""

@@ -2278,7 +2278,7 @@ export interface StreamDenied {
   problem: Problem;
 }
 /**
- * Message `runs` of `GET api/runs/events`: the whole list; the first message.
+ * Message `runs` of `GET api/runs/events`: the whole list; first, and where its problems have changed.
  */
 export interface RunsSnapshot {
   type: "runs";
