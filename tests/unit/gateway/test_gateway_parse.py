@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from diffrun_contracts.events import EVENT_ADAPTER, Event, Metric, MetricPoint
 from diffrun_contracts.task import RunRef
 from diffrun_gateway.parse import Dropped, Reason, parse
+from diffrun_gateway.store import RunStore
 
 UID = "6f455093-8fbe-54f6-b20c-d1491603a3d2"
 
@@ -59,11 +60,25 @@ def test_the_step_label_is_no_label_of_the_series() -> None:
         pytest.param(b"[]", Reason.INVALID, id="no object"),
         pytest.param(event(body={"type": "explosion"}), Reason.INVALID, id="an unknown type"),
         pytest.param(event(time="2026-01-01T00:00:00"), Reason.INVALID, id="a time without a zone"),
+        pytest.param(event(time="0001-01-01T00:00:00+14:00"), Reason.INVALID, id="a time before all dates"),
+        pytest.param(event(time="9999-12-31T23:59:59-14:00"), Reason.INVALID, id="a time after all dates"),
+        pytest.param(
+            event(time="9999-12-31T23:59:59-14:00", body={"type": "block_started", "blockType": "x", "device": "cpu"}),
+            Reason.INVALID,
+            id="a time after all dates, by the model",
+        ),
+        pytest.param(event(seq=2**43), Reason.INVALID, id="a number that 64 bits cannot order"),
         pytest.param(event(extra=1), Reason.INVALID, id="an unknown key"),
     ],
 )
 def test_what_is_no_event_of_this_run_is_dropped_with_its_reason(raw: bytes | dict[str, Any], expected: Reason) -> None:
     assert reason(raw) is expected
+
+
+def test_the_largest_number_that_is_taken_can_be_stored() -> None:
+    store = RunStore(UID)
+    store.apply(parse(json.dumps(event(seq=2**43 - 1)).encode(), UID))
+    assert store.points == 1
 
 
 def test_a_line_break_between_keys_does_not_reach_a_stream() -> None:

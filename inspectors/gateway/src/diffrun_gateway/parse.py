@@ -7,7 +7,7 @@ two agree on is pinned by a test. Nothing here raises anything but `Dropped`.
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -20,6 +20,10 @@ from diffrun_contracts.events import EVENT_ADAPTER, METRIC_NAME_PATTERN, SCHEMA_
 LabelItems = tuple[tuple[str, str | int], ...]
 MAX_STEP = 2**53 - 1
 """The largest integer that a page can tell from its neighbours."""
+MAX_SEQ = 2**43 - 1
+"""The largest number of an event: the store orders a pod's points by it in 64 bits."""
+MAX_TIME_MS = datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000
+"""The latest time of an event: one that no date can hold would end the gateway where it is shown."""
 MAX_LABELS = 32
 """Labels of one point."""
 
@@ -29,6 +33,7 @@ _VALUES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _KEYS = frozenset(
     {"schemaVersion", "run", "block", "attempt", "shard", "retry", "pod", "seq", "time", "body"}
 )  # fmt: skip
+_NUMBERS = (("attempt", 1, MAX_STEP), ("shard", 0, MAX_STEP), ("retry", 0, MAX_STEP), ("seq", 0, MAX_SEQ))
 _POINT_KEYS = frozenset({"name", "value", "step", "labels"})
 
 
@@ -112,12 +117,11 @@ def _other(raw: bytes, line: bytes) -> Parsed:
         event = EVENT_ADAPTER.validate_json(raw)
     except ValidationError as error:
         raise Dropped(Reason.INVALID, _first(error)) from error
-    if event.time.tzinfo is None:
-        raise Dropped(Reason.INVALID, "time: no time zone")
+    _require(event.seq <= MAX_SEQ, "seq")
     return Parsed(
         (event.run.namespace, event.run.name),
         event.block, event.attempt, event.shard, event.retry, event.pod, event.seq,
-        event.time.timestamp() * 1000, event.body.type, (), event, line,
+        _milliseconds(event.time), event.body.type, (), event, line,
     )  # fmt: skip
 
 
@@ -128,9 +132,9 @@ def _metric(data: dict[str, Any], body: dict[str, Any], line: bytes) -> Parsed:
     _require(body.keys() == {"type", "points"} and isinstance(body["points"], list) and body["points"], "points")
     _require(type(data.get("block")) is str, "block")
     _require(type(data.get("pod")) is str, "pod")
-    for key, least in (("attempt", 1), ("shard", 0), ("retry", 0), ("seq", 0)):
+    for key, least, most in _NUMBERS:
         value = data.get(key)
-        _require(type(value) is int and least <= value <= MAX_STEP, key)
+        _require(type(value) is int and least <= value <= most, key)
     return Parsed(
         (run["namespace"], run["name"]),
         data["block"], data["attempt"], data["shard"], data["retry"], data["pod"], data["seq"],
@@ -167,8 +171,14 @@ def _time(text: Any) -> float:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise Dropped(Reason.INVALID, "time") from error
+    return _milliseconds(time)
+
+
+def _milliseconds(time: datetime) -> float:
     _require(time.tzinfo is not None, "time: no time zone")
-    return time.timestamp() * 1000
+    found = time.timestamp() * 1000
+    _require(0 <= found <= MAX_TIME_MS, "time: out of range")
+    return found
 
 
 def _require(condition: Any, what: str) -> None:
