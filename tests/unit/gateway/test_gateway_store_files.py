@@ -86,6 +86,27 @@ def test_segments_are_read_in_order_and_each_only_once(store: Store, monkeypatch
     assert opened == [f"{POD.path}/{names.segment_file(3)}"]
 
 
+def test_a_segment_whose_reading_broke_off_is_read_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put(f"{POD.path}/{names.segment_file(1)}", b"a\nb\n")
+    durable = Durable(store.files, "u-1", lambda _: None)
+    seen: list[bytes] = []
+    monkeypatch.setattr("diffrun_gateway.durable.CHUNK", 2)
+    monkeypatch.setattr(Durable, "_consider", lambda _self, line, _known: seen.append(line))
+    part = store.files.cat
+
+    def fails(key: str, first: int, count: int) -> bytes:
+        if first:
+            raise OSError(5, "the store does not answer")
+        return part(key, first, count)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.files, "cat", fails)
+        with pytest.raises(OSError, match="the store does not answer"):
+            durable.events(lambda _pod, _seq: False)
+    durable.events(lambda _pod, _seq: False)
+    assert seen == [b"a", b"b"]
+
+
 def test_the_final_state_is_kept_beside_files_only(store: Store) -> None:
     with pytest.raises(NotThere):
         store.files.write("u-1", "run.json", b"{}")

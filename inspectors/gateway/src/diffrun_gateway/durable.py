@@ -34,6 +34,8 @@ class _Tail:
     offset: int = 0
     rest: bytes = b""
     """The beginning of a line whose end is not there yet."""
+    whole: bool = False
+    """Whether it was read to its end the last time."""
 
 
 @dataclass
@@ -112,7 +114,7 @@ class Durable:
     def _lines(self, file: EventFile) -> Iterator[bytes]:
         """Complete lines that were not there the last time, of one chunk after the other."""
         tail = self._tails.setdefault(file.path, _Tail())
-        if file.sealed and tail.offset:
+        if file.sealed and tail.whole:
             return
         try:
             with self.files.open(self.uid, file.path) as opened:
@@ -123,6 +125,7 @@ class Durable:
                         rest = rest[: names.MAX_EVENT_BYTES + 1]  # too large for an event already
                     tail.rest = rest
                     yield from filter(None, complete)
+                tail.whole = True
         except NotThere:
             return
 
