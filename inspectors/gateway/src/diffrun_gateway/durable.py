@@ -85,11 +85,6 @@ class Durable:
                 del self._waiting[who]
         return missing
 
-    @property
-    def waiting(self) -> bool:
-        """Whether there are events that Redis may still deliver."""
-        return bool(self._waiting)
-
     def artifacts(self) -> list[Listed]:
         """What the manifests list, in the files' order."""
         listed = []
