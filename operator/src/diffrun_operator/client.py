@@ -7,7 +7,8 @@ It retries nothing: the reconcile queue does, with a fresh look at the world.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,6 +35,33 @@ PAGE = 500
 """Objects in one page of a listing."""
 
 
+class _Link:
+    """The session of one login. Once it is retired, it closes with the last of its requests."""
+
+    def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
+        self.server, self.session = server, session
+        self._requests, self._retired = 0, False
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """The session, for one request."""
+        self._requests += 1
+        try:
+            yield self.session
+        finally:
+            self._requests -= 1
+            await self._close_if_idle()
+
+    async def retire(self) -> None:
+        """Takes no new requests from now on: the caller has put another in its place."""
+        self._retired = True
+        await self._close_if_idle()
+
+    async def _close_if_idle(self) -> None:
+        if self._retired and not self._requests:
+            await self.session.close()
+
+
 class KubeClient:
     """Talks to one API server. Use as an async context manager."""
 
@@ -46,8 +74,7 @@ class KubeClient:
     ) -> None:
         self._login, self._observer, self._clock = login, observer, clock
         self._timeout = aiohttp.ClientTimeout(total=settings.request_timeout, sock_connect=settings.connect_timeout)
-        self._session: aiohttp.ClientSession | None = None
-        self._server = ""
+        self._link: _Link | None = None
         self._quiet_until = 0.0  # the server asked, by a 429, to be left alone until then
         self._logins = 0
         self._login_lock = asyncio.Lock()
@@ -57,8 +84,8 @@ class KubeClient:
         return self
 
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._link is not None:
+            await self._link.session.close()
 
     async def get_run(self, namespace: str, name: str) -> Raw:
         """A DiffusionRun as it is now."""
@@ -137,15 +164,17 @@ class KubeClient:
 
     async def _connect(self) -> None:
         info = self._login()
-        self._logins += 1
-        if self._session is not None:
-            await self._session.close()
-        self._server = info.server.rstrip("/")
-        tls = info.as_ssl_context() if self._server.startswith("https:") else True
+        server = info.server.rstrip("/")
+        tls = info.as_ssl_context() if server.startswith("https:") else True
         connector = aiohttp.TCPConnector(ssl=tls, limit=0)
-        self._session = aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=connector, headers=info.as_http_headers(), timeout=self._timeout, proxy=info.proxy_url
         )
+        # Nothing waits up to here: a request that begins meanwhile finds a session that is open.
+        old, self._link = self._link, _Link(server, session)
+        self._logins += 1
+        if old is not None:
+            await old.retire()
 
     async def _request(self, verb: str, resource: str, path: str, **options: Any) -> Raw:
         """One request; one more after a new login where the credentials have expired."""
@@ -176,15 +205,17 @@ class KubeClient:
         params: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Raw:
-        if self._session is None:
+        link = self._link
+        if link is None:
             raise RuntimeError("the client is used outside its context manager")
         started, code, what = self._clock(), 0, f"{verb} {path}"
         headers = {"Content-Type": content_type} if body is not None else {}
         method = "GET" if verb == "LIST" else verb
         try:
-            async with self._session.request(
-                method, self._server + path, json=body, params=params, headers=headers
-            ) as response:
+            async with (
+                link.use() as session,
+                session.request(method, link.server + path, json=body, params=params, headers=headers) as response,
+            ):
                 code = response.status
                 content = await _content(response)
                 if code >= 400:

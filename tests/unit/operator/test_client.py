@@ -69,6 +69,81 @@ async def test_an_expired_token_is_replaced_once_and_the_request_repeated(api):
     assert len(logins) == 3
 
 
+class TokenServer:
+    """Refuses the token that has expired. The path `slow` it answers to whoever was let in, once it is told to."""
+
+    def __init__(self):
+        self.logins, self.valid = 0, "Bearer token-1"
+        self.url, self.held, self.release = "", asyncio.Event(), asyncio.Event()
+
+    def app(self):
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        return app
+
+    async def _answer(self, request):
+        if request.headers["Authorization"] != self.valid:
+            return web.json_response({"message": "expired"}, status=401)
+        if request.path.endswith("/slow"):
+            self.held.set()
+            await self.release.wait()
+        return web.json_response({"path": request.path})
+
+    def login(self):
+        self.logins += 1
+        return kopf.ConnectionInfo(server=self.url, token=f"token-{self.logins}")
+
+    def expire(self):
+        self.valid = f"Bearer token-{self.logins + 1}"
+
+
+@pytest.fixture
+async def tokens():
+    fake = TokenServer()
+    async with TestServer(fake.app()) as server:
+        fake.url = str(server.make_url(""))
+        yield fake
+        fake.release.set()
+
+
+async def test_what_is_under_way_when_the_token_expires_is_brought_to_its_end(tokens):
+    async with KubeClient(tokens.login, Api()) as client:
+        slow = asyncio.create_task(client.get_job("team", "slow"))
+        await tokens.held.wait()
+        tokens.expire()
+        assert await client.get_job("team", "quick")
+        assert not slow.done()
+        tokens.release.set()
+        assert (await slow)["path"].endswith("/slow")
+    assert tokens.logins == 2
+
+
+async def test_requests_that_are_refused_together_and_those_that_follow_share_one_login(tokens):
+    async with KubeClient(tokens.login, Api()) as client:
+        await asyncio.gather(*(client.get_job("team", "warm") for _ in range(20)))
+        tokens.expire()
+        requests = []
+        while tokens.logins == 1 or len(requests) < 200:
+            requests.append(asyncio.create_task(client.get_job("team", f"job-{len(requests)}")))
+            await asyncio.sleep(0)
+        answers = await asyncio.gather(*requests)
+    assert [answer["path"].rsplit("-")[-1] for answer in answers] == [str(number) for number in range(len(requests))]
+    assert tokens.logins == 2
+
+
+async def test_the_session_of_an_expired_token_is_closed_once_nobody_uses_it(tokens):
+    async with KubeClient(tokens.login, Api()) as client:
+        slow = asyncio.create_task(client.get_job("team", "slow"))
+        await tokens.held.wait()
+        old = client._link
+        tokens.expire()
+        await client.get_job("team", "quick")
+        assert not old.session.closed
+        tokens.release.set()
+        await slow
+        assert old.session.closed
+
+
 async def test_a_server_that_does_not_answer_in_time_is_a_transient_error():
     release = asyncio.Event()
 
