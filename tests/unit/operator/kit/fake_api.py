@@ -5,6 +5,7 @@ next matching request with a fault, before or after carrying it out.
 """
 
 import itertools
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -74,7 +75,7 @@ class FakeApi:
         if request.method == "POST":
             return self._create(path, body)
         if request.method == "GET" and path not in self.objects:
-            items = [raw for key, raw in self.objects.items() if key.rsplit("/", 1)[0] == path]
+            items = [raw for key, raw in self.objects.items() if path in _listings(key)]
             if items or path.rsplit("/", 1)[-1] in ("jobs", "pods", "diffusionruns"):
                 return 200, {"items": items, "metadata": {"resourceVersion": str(next(self._versions))}}
         if path not in self.objects:
@@ -106,6 +107,12 @@ class FakeApi:
             if wanted != meta[key]:
                 return 409, {"reason": "Conflict", "message": f"the {key} in the precondition is not the object's"}
         return 200, self.objects.pop(path)
+
+
+def _listings(key: str) -> tuple[str, str]:
+    """Where an object is listed: in its namespace, and among all namespaces."""
+    folder = key.rsplit("/", 1)[0]
+    return folder, re.sub("/namespaces/[^/]+", "", folder)
 
 
 def merge(target: Raw, patch: Raw) -> Raw:
