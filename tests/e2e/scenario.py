@@ -5,7 +5,8 @@ import subprocess
 from collections.abc import Callable
 
 from diffrun_contracts import names
-from diffrun_devcluster.kubectl import Kubectl, Manifest, condition
+from diffrun_contracts.reasons import EventReason
+from diffrun_devcluster.kubectl import Kubectl, Manifest, condition, eventually
 
 LIMIT = 180.0
 
@@ -58,6 +59,19 @@ class Runs:
             return line.get("state") == state and reason in ("", line.get("reason"))
 
         return self.until(name, f"block {block} {state} {reason}", met, timeout)
+
+    def until_posted(self, name: str, *reasons: EventReason, timeout: float = 30) -> dict[str, Manifest]:
+        """Waits until Kubernetes Events with these reasons regard the run, as `kubectl describe` shows them."""
+        regarding = f"involvedObject.kind={names.KIND},involvedObject.uid={self.get(name)['metadata']['uid']}"
+
+        def posted() -> dict[str, Manifest] | None:
+            found = {
+                each["reason"]: each for each in self.kubectl.get("events", "--field-selector", regarding)["items"]
+            }
+            return found if found.keys() >= set(reasons) else None
+
+        told: dict[str, Manifest] = eventually(posted, timeout, f"Events {', '.join(reasons)} of run {name}")
+        return told
 
     def jobs(self, name: str) -> list[Manifest]:
         return self.kubectl.items("jobs", f"{names.LABEL_RUN}={name}")

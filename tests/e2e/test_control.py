@@ -5,6 +5,7 @@ from runs import quick, run, slow
 from scenario import Runs, states
 
 from diffrun_contracts import names
+from diffrun_contracts.reasons import EventReason
 from diffrun_devcluster.kubectl import condition, eventually
 from diffrun_devcluster.release import Release
 
@@ -17,8 +18,10 @@ def test_a_paused_run_holds_between_two_steps_and_goes_on_where_it_was(runs: Run
     assert states(held) == {"work": "Running"}
     (pod,) = runs.pods(name)
     assert pod["metadata"]["annotations"][names.ANNOTATION_PAUSE] == "true"
+    runs.until_posted(name, EventReason.PAUSED)
 
     runs.patch_spec(name, pause=False)
+    runs.until_posted(name, EventReason.RESUMED)
     ended = runs.finished(name)
     assert condition(ended, "Succeeded")["status"] == "True"
     assert condition(ended, "Paused")["status"] == "False"

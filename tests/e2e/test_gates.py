@@ -3,6 +3,7 @@
 from runs import quick, run
 from scenario import Runs, ledger, states
 
+from diffrun_contracts.reasons import EventReason
 from diffrun_devcluster.kubectl import condition
 from diffrun_devcluster.release import Release
 
@@ -18,6 +19,8 @@ def test_an_approval_lets_the_run_go_on_and_is_recorded_with_its_author(runs: Ru
     waiting = runs.until_condition(name, "GatePending")
     assert states(waiting) == {"preview": "Succeeded", "full": "Pending"}
     assert "Good enough?" in condition(waiting, "GatePending")["message"]
+    opened = runs.until_posted(name, EventReason.GATE_OPENED)[EventReason.GATE_OPENED]
+    assert "Good enough?" in opened["message"]
 
     decided = runs.decide(name, "preview", "Approved", approver, note="nice cats")
     assert decided.returncode == 0, decided.stderr
@@ -26,6 +29,8 @@ def test_an_approval_lets_the_run_go_on_and_is_recorded_with_its_author(runs: Ru
     assert condition(ended, "Succeeded")["reason"] == "AllBlocksSucceeded"
     gate = ended["status"]["gates"]["preview"]
     assert (gate["state"], gate["decidedBy"], gate["note"]) == ("Approved", approver, "nice cats")
+    posted = runs.until_posted(name, EventReason.GATE_APPROVED, EventReason.RUN_SUCCEEDED)
+    assert approver in posted[EventReason.GATE_APPROVED]["message"]
 
 
 def test_a_rejection_ends_the_run_and_starts_nothing_more(runs: Runs, approver: str) -> None:
