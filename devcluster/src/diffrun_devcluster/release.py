@@ -80,7 +80,7 @@ class Release:
     def make_namespace(self) -> None:
         """The namespace, once whatever a release of the same name has left is gone; it takes restricted pods alone."""
         self._clear_leftovers()
-        self.cluster.run("apply", "--server-side", "--filename", "-", stdin=json.dumps(_restricted(self.namespace)))
+        self.cluster.run("apply", "--server-side", "--filename", "-", stdin=json.dumps(restricted(self.namespace)))
 
     def _clear_leftovers(self) -> None:
         """Waits for a namespace that is on its way out, and frees the volumes of one that is gone."""
@@ -202,7 +202,7 @@ def install_crds(cluster: Kubectl) -> None:
     cluster.watch("crd", name, lambda crd: condition(crd, "Established").get("status") == "True", 60, "Established")
 
 
-def _restricted(namespace: str) -> Manifest:
+def restricted(namespace: str) -> Manifest:
     """A namespace that takes no pod below the restricted Pod Security Standard."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
@@ -216,7 +216,7 @@ def hub_endpoint() -> str:
 def install_hub(cluster: Kubectl, images: Images) -> None:
     """Runs the test kit's Hub-compatible server in a namespace of its own, and waits until it answers."""
     labels = {"app.kubernetes.io/name": "hub"}
-    cluster.apply(_restricted(HUB_NAMESPACE))
+    cluster.apply(restricted(HUB_NAMESPACE))
     there = cluster.within(HUB_NAMESPACE)
     there.apply(_hub_deployment(images.testkit, labels), _hub_service(labels))
     there.run("rollout", "status", "deployment/hub", "--timeout=120s")
