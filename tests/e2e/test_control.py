@@ -1,18 +1,33 @@
 """Pause holds a run inside its loop; cancel ends it wherever it is."""
 
+from datetime import UTC, datetime
+
 import pytest
 from runs import quick, run, slow
 from scenario import Runs, states
 
 from diffrun_contracts import names
 from diffrun_contracts.reasons import EventReason
-from diffrun_devcluster.kubectl import condition, eventually
+from diffrun_devcluster.kubectl import Manifest, condition, eventually
 from diffrun_devcluster.release import Release
 
 
-def test_a_paused_run_holds_between_two_steps_and_goes_on_where_it_was(runs: Runs) -> None:
+def steps(events: list[Manifest]) -> list[int]:
+    """The steps that were measured, in the order of the worker's events."""
+    bodies = [event["body"] for event in sorted(events, key=lambda event: int(event["seq"]))]
+    return [point["step"] for body in bodies if body["type"] == "metric" for point in body["points"]]
+
+
+def seq(events: list[Manifest], kind: str) -> int:
+    """The place among its pod's events of the one of this type."""
+    (found,) = [event["seq"] for event in events if event["body"]["type"] == kind]
+    return int(found)
+
+
+def test_a_paused_run_holds_between_two_steps_and_goes_on_where_it_was(runs: Runs, release: Release) -> None:
     name = runs.start(run("pause", slow("work", seconds=6)))
     runs.until_block(name, "work", "Running")
+    asked = datetime.now(UTC)
     runs.patch_spec(name, pause=True)
     held = runs.until_condition(name, "Paused", "Holding")
     assert states(held) == {"work": "Running"}
@@ -26,6 +41,17 @@ def test_a_paused_run_holds_between_two_steps_and_goes_on_where_it_was(runs: Run
     assert condition(ended, "Succeeded")["status"] == "True"
     assert condition(ended, "Paused")["status"] == "False"
     assert [p["metadata"]["uid"] for p in runs.pods(name)] == [pod["metadata"]["uid"]]
+
+    # The worker's events are numbered in the order of what it did.
+    events = release.redis_events(names.events_key(ended["metadata"]["uid"]))
+    paused, resumed = seq(events, "paused"), seq(events, "resumed")
+    before = steps([event for event in events if event["seq"] < paused])
+    after = steps([event for event in events if event["seq"] > resumed])
+    assert steps([event for event in events if paused < event["seq"] < resumed]) == []
+    assert before + after == list(range(120))
+    assert after, "the run was not held in the midst of its work"
+    told = next(datetime.fromisoformat(event["time"]) for event in events if event["seq"] == paused)
+    print(f"held {(told - asked).total_seconds():.2f} s after `kubectl patch` began, before step {after[0]}")
 
 
 def test_a_paused_run_starts_no_further_block(runs: Runs, approver: str) -> None:
