@@ -79,6 +79,12 @@ class Runs:
     def pods(self, name: str) -> list[Manifest]:
         return self.kubectl.items("pods", f"{names.LABEL_RUN}={name}")
 
+    def evict(self, pod: str) -> None:
+        """What `kubectl drain` does to a pod."""
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        path = f"/api/v1/namespaces/{self.kubectl.namespace}/pods/{pod}/eviction"
+        self.kubectl.run("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+
     def decide(self, name: str, gate: str, decision: str, user: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Patches a gate's decision, as the README shows it, as one user."""
         body = {"status": {"gates": {gate: {"decision": decision, "decidedBy": user, **more}}}}

@@ -1,6 +1,8 @@
 """Whatever goes wrong with a pod is told apart in the status, and only what may help is tried again."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from runs import block, quick, run, slow
@@ -8,6 +10,7 @@ from scenario import Runs, ledger, states
 
 from diffrun_contracts import names
 from diffrun_devcluster.kubectl import condition
+from diffrun_devcluster.release import Release
 
 
 def failed(runs: Runs, name: str, timeout: float = 180) -> tuple[str, str]:
@@ -72,6 +75,45 @@ def test_a_pod_that_fits_nowhere_is_shown_as_unschedulable(runs: Runs) -> None:
     name = runs.start(run("unschedulable", quick("work", nodeSelector={"no-such-label": "x"})))
     shown = runs.until_block(name, "work", "Pending", reason="Unschedulable")
     assert "node" in ledger(shown)["work"]["message"]
+
+
+MISSING_IMAGE = "registry.invalid/diffrun/worker:missing"
+
+
+@pytest.fixture
+def without_image(release: Release) -> Iterator[None]:
+    """The installation names an image for its workers that is nowhere; it is as it was afterwards."""
+    replace(release, images=replace(release.images, testkit=MISSING_IMAGE)).install()
+    yield
+    release.install()
+
+
+@pytest.mark.usefixtures("without_image")
+def test_an_image_that_cannot_be_pulled_is_shown_with_its_name(runs: Runs) -> None:
+    name = runs.start(run("no-image", quick("work")))
+    shown = runs.until_block(name, "work", "Pending", reason="ImagePullFailed")
+    assert MISSING_IMAGE in ledger(shown)["work"]["message"]
+    assert condition(shown, "Finished")["status"] == "False"
+    runs.patch_spec(name, cancel=True)
+    assert condition(runs.finished(name), "Succeeded")["reason"] == "Cancelled"
+
+
+def test_an_evicted_pod_is_replaced_though_no_retry_is_allowed(runs: Runs) -> None:
+    name = runs.start(run("evicted", slow("work", seconds=3, retries=0)))
+    runs.until_block(name, "work", "Running")
+    runs.patch_spec(name, pause=True)
+    runs.until_condition(name, "Paused", "Holding")
+    (pod,) = runs.pods(name)
+    runs.evict(pod["metadata"]["name"])
+    runs.kubectl.wait(f"pod/{pod['metadata']['name']}", "delete", 60)
+    runs.patch_spec(name, pause=False)
+    ended = runs.finished(name)
+    assert condition(ended, "Succeeded")["status"] == "True", condition(ended, "Succeeded")
+    assert ledger(ended)["work"]["attempt"] == 1
+    (replacement,) = runs.pods(name)
+    assert replacement["metadata"]["uid"] != pod["metadata"]["uid"]
+    (job,) = runs.jobs(name)
+    assert job["status"].get("failed", 0) == 0, "an eviction counts as no failure"
 
 
 def test_a_missing_repository_fails_the_download_with_a_remedy(runs: Runs) -> None:

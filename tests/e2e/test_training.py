@@ -1,6 +1,5 @@
 """Training on a real cluster: a study from data to distance, pods that train together, pods that are lost."""
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -127,13 +126,6 @@ def kill(runs: Runs, pod: str) -> None:
     runs.kubectl.run("delete", "pod", pod, "--grace-period=1", "--wait=false")
 
 
-def evict(runs: Runs, pod: str) -> None:
-    """What `kubectl drain` does."""
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
-    path = f"/api/v1/namespaces/{runs.kubectl.namespace}/pods/{pod}/eviction"
-    runs.kubectl.run("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
-
-
 def lose_a_pod(runs: Runs, release: Release, name: str, index: int, how: Callable[[Runs, str], None]) -> None:
     """Takes one pod of the training away in the midst of its steps: it is held there meanwhile."""
     key = names.events_key(runs.get(name)["metadata"]["uid"])
@@ -176,7 +168,7 @@ def test_a_pod_that_is_lost_in_the_midst_of_training_resumes(runs: Runs, release
 
 @pytest.mark.parametrize(
     ("how", "retries", "disruptions"),
-    [pytest.param(kill, 1, 0, id="killed"), pytest.param(evict, 0, 1, id="evicted, which costs no retry")],
+    [pytest.param(kill, 1, 0, id="killed"), pytest.param(Runs.evict, 0, 1, id="evicted, which costs no retry")],
 )
 def test_a_worker_that_is_lost_takes_the_others_along_and_all_resume(
     runs: Runs,
