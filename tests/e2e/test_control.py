@@ -29,6 +29,7 @@ def test_a_paused_run_holds_between_two_steps_and_goes_on_where_it_was(runs: Run
     runs.until_block(name, "work", "Running")
     asked = datetime.now(UTC)
     runs.patch_spec(name, pause=True)
+    patched = datetime.now(UTC)
     held = runs.until_condition(name, "Paused", "Holding")
     assert states(held) == {"work": "Running"}
     (pod,) = runs.pods(name)
@@ -51,7 +52,8 @@ def test_a_paused_run_holds_between_two_steps_and_goes_on_where_it_was(runs: Run
     assert before + after == list(range(120))
     assert after, "the run was not held in the midst of its work"
     told = next(datetime.fromisoformat(event["time"]) for event in events if event["seq"] == paused)
-    print(f"held {(told - asked).total_seconds():.2f} s after `kubectl patch` began, before step {after[0]}")
+    least, most = ((told - since).total_seconds() for since in (patched, asked))
+    print(f"held {least:.2f} to {most:.2f} s after the patch, before step {after[0]}")
 
 
 def test_a_paused_run_starts_no_further_block(runs: Runs, approver: str) -> None:
