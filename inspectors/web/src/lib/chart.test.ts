@@ -10,6 +10,7 @@ const line = (values: number[], over: Partial<Line> = {}): Line => ({
   values,
   total: values.length,
   thinned: false,
+  cut: false,
   smoothed: null,
   nonFinite: 0,
   hiddenOnLog: 0,
@@ -44,6 +45,8 @@ describe("draw", () => {
     const thinned = line([1, 9, 5], { thinned: true, smoothed: [1, 4], added: 1, total: 1000 });
     expect(draw(thinned, "step", "ema", 0.5).smoothed).toEqual([1, 4, 4.5]);
   });
+  it("keeps the gateway's average in a range: it has what came before", () =>
+    expect(draw(line([9, 9], { cut: true, smoothed: [5, 7] }), "step", "ema", 0.5).smoothed).toEqual([5, 7]));
   it("has no second line without smoothing", () => expect(draw(line([1]), "step", "off", 0.9).smoothed).toBeNull());
 });
 

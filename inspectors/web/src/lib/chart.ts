@@ -11,6 +11,8 @@ export interface Line extends Series {
   total: number;
   /** Whether fewer points than `total` were sent: then the gateway's smoothing holds, not ours. */
   thinned: boolean;
+  /** Whether it was asked for in a range: what an average carries into it from before is not here. */
+  cut: boolean;
   /** At the points that were sent. */
   smoothed: (number | null)[] | null;
   /** Of `total`: how many are NaN or infinite, and how many have no place on a logarithmic axis. */
@@ -60,11 +62,11 @@ export function xOf(line: Line, axis: Axis): number[] {
   return times.map((time) => (time - start) / 1000);
 }
 
-/** What is drawn of a line. A thinned line keeps the gateway's smoothing and goes on from its last value. */
+/** What is drawn of a line. Where points are missing the gateway's smoothing holds, and goes on from its last value. */
 export function draw(line: Line, axis: Axis, mode: SmoothingMode, weight: number): Drawn {
   const xs = xOf(line, axis);
   if (mode === "off" || weight === 0) return { line, xs, ys: line.values, smoothed: null };
-  if (!line.thinned || !line.smoothed)
+  if (!(line.thinned || line.cut) || !line.smoothed)
     return { line, xs, ys: line.values, smoothed: smooth(xs, line.values, mode, weight) };
   const known = line.values.length - line.added;
   const out = line.smoothed.slice(0, known).map((v) => v ?? Number.NaN);

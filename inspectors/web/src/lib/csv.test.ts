@@ -11,6 +11,7 @@ const line: Line = {
   values: [1, Number.NaN],
   total: 2,
   thinned: false,
+  cut: false,
   smoothed: null,
   nonFinite: 0,
   hiddenOnLog: 0,

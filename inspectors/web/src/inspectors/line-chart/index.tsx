@@ -142,13 +142,9 @@ function useRefetch(c: ReturnType<typeof chartControls>, source: ChartSource, ba
   };
   const wanted = JSON.stringify([axis, range, mode, weight, raw]);
   useEffect(() => {
-    const before = source.query;
-    const after = { ...before, axis, range, mode, weight, points: raw ? 0 : POINTS };
-    if (JSON.stringify(before) === JSON.stringify(after)) return;
-    const thinned = [...source.lines.values()].some((line) => line.thinned);
-    const needed = thinned || before.range !== null || before.points !== after.points;
-    source.query = after;
-    if (!needed) return; // every point is here: zooming and smoothing are ours
+    source.query = { ...source.query, axis, range, mode, weight, points: raw ? 0 : POINTS };
+    const { busy, error } = backfill.load.peek();
+    if (!source.outdated(!busy && !error)) return; // every point is here: zooming and smoothing are ours
     const timer = setTimeout(() => backfill.refetch(), SETTLE_MS);
     return () => clearTimeout(timer);
   }, [wanted, source]);

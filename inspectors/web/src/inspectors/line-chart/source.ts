@@ -33,9 +33,15 @@ export class ChartSource implements Source<SeriesList> {
   /** Asks for a new snapshot; set by whoever owns the backfill. */
   refresh: () => void = () => {};
 
-  constructor(public query: ChartQuery) {}
+  /** What was asked for last: the lines that are here answer it, or their successors are on their way. */
+  private asked: ChartQuery;
+
+  constructor(public query: ChartQuery) {
+    this.asked = query;
+  }
 
   fetch(signal: AbortSignal): Promise<SeriesList> {
+    this.asked = this.query;
     const { runs, metrics, axis, range, mode, weight, points } = this.query;
     const smoothing = mode === "off" || weight === 0 ? {} : { smoothing: SMOOTHING[mode], weight };
     const window = range ? { from: range[0], to: range[1] } : {};
@@ -49,11 +55,19 @@ export class ChartSource implements Source<SeriesList> {
   take(snapshot: SeriesList): void {
     this.lines.clear();
     for (const series of snapshot.series) {
-      const line = toLine(series);
+      const line = toLine(series, this.asked.range !== null);
       this.lines.set(line.key, line);
     }
     this.notices = snapshot.notices;
     this.version.now();
+  }
+
+  /** Whether only the gateway has what the query of the moment wants. `settled`: the lines that are here answer `asked`. */
+  outdated(settled: boolean): boolean {
+    const { asked, query } = this;
+    if (JSON.stringify(asked) === JSON.stringify(query)) return false;
+    if (!settled || asked.range !== null || asked.points !== query.points) return true;
+    return [...this.lines.values()].some((line) => line.thinned);
   }
 
   apply(message: StreamEvent): void {
@@ -84,6 +98,7 @@ export class ChartSource implements Source<SeriesList> {
         ...newSeries(id, generation),
         total: 0,
         thinned: false,
+        cut: this.asked.range !== null,
         smoothed: null,
         nonFinite: 0,
         hiddenOnLog: 0,
@@ -100,14 +115,14 @@ export class ChartSource implements Source<SeriesList> {
     line.added += grown;
     if (!Number.isFinite(value)) line.nonFinite += 1;
     else if (value <= 0) line.hiddenOnLog += 1;
-    if (grown !== 1 && line.thinned) this.refresh(); // rewound, or a point replaced: the averages are no longer ours to keep
+    if (grown !== 1 && (line.thinned || line.cut)) this.refresh(); // rewound, or a point replaced: the averages are no longer ours to keep
     if (line.thinned && line.added === REFRESH_AFTER) this.refresh();
     return true;
   }
 
-  /** Whether a point lies outside of the range that was zoomed to. */
+  /** Whether a point lies outside of the range that the lines were asked for in. */
   private beyond(line: Line, step: number, time: number): boolean {
-    const { range, axis } = this.query;
+    const { range, axis } = this.asked;
     if (!range) return false;
     const x = axis === "step" ? step : axis === "wall" ? time : (time - (line.start ?? time)) / 1000;
     return x < range[0] || x > range[1];
@@ -115,7 +130,7 @@ export class ChartSource implements Source<SeriesList> {
 }
 
 /** The columns of the wire as a line; what is not finite comes back to what it was. */
-export function toLine(series: Series): Line {
+export function toLine(series: Series, cut = false): Line {
   const values = series.values.map((value) => value ?? Number.NaN);
   for (const { index, value } of series.nonFinitePoints) values[index] = metricValue(value);
   const id = { run: series.run, block: series.block, metric: series.name, labels: series.labels };
@@ -126,6 +141,7 @@ export function toLine(series: Series): Line {
     values,
     total: series.total,
     thinned: series.shown < series.total,
+    cut,
     smoothed: series.smoothed ?? null,
     nonFinite: series.nonFinite,
     hiddenOnLog: series.hiddenOnLog,
