@@ -55,9 +55,20 @@ for (const [name, { path, ready }] of Object.entries(PAGES)) {
   }
 }
 
+test("the first Tab offers to skip the bar, and Enter stays on the page", async ({ page, stack }) => {
+  await page.goto(`${stack.url}/runs/demo/ddpm-cat-waiting`);
+  await expect(page.locator(".sample img").first()).toBeVisible();
+  const url = page.url();
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.locator("main")).toBeFocused();
+  expect(page.url()).toBe(url);
+});
+
 test("the whole run page is reached by keyboard, with a focus that is seen", async ({ page, stack }) => {
   await page.goto(`${stack.url}/runs/demo/ddpm-cat-waiting`);
-  await expect(page.locator(".u-over").first()).toBeVisible();
+  for (const ready of [".sample img", ".u-over", ".tile"]) await expect(page.locator(ready).first()).toBeVisible();
   const reached = new Set<string>();
   for (let i = 0; i < 70; i += 1) {
     await page.keyboard.press("Tab");
