@@ -1,11 +1,25 @@
 // slideshow and scalar_summary: every control used, and its effect seen.
 import { readFile } from "node:fs/promises";
-import type { Page } from "@playwright/test";
+import type { Locator, Page } from "@playwright/test";
 import { expect, test } from "./stack";
 
 async function open(page: Page, url: string, query = ""): Promise<void> {
   await page.goto(`${url}/runs/demo/ddpm-cat-0${query}`);
   await expect(page.getByText("18 images")).toBeVisible();
+}
+
+/** Where something is once it has stopped to move. */
+async function settled(what: Locator): Promise<{ x: number; y: number; width: number; height: number }> {
+  let last = await what.boundingBox();
+  await expect
+    .poll(async () => {
+      const before = last;
+      last = await what.boundingBox();
+      return last !== null && JSON.stringify(last) === JSON.stringify(before);
+    })
+    .toBe(true);
+  if (!last) throw new Error("nothing to be seen");
+  return last;
 }
 
 test("chips filter by tag, with counts, in the URL", async ({ page, stack }) => {
@@ -37,6 +51,35 @@ test("the lightbox opens on a click and works by keyboard; Back closes it", asyn
   await expect(box).toBeVisible();
 });
 
+test("the lightbox keeps its keys when the control that had the focus goes away", async ({ page, stack }) => {
+  await open(page, stack.url);
+  await page.locator(".tile").first().click();
+  const box = page.getByRole("dialog");
+  await page.keyboard.press("c");
+  await page.getByRole("button", { name: "Wipe" }).click();
+  await page.getByRole("button", { name: "Wipe" }).press("c"); // which takes the four ways to compare away
+  await expect(box.getByRole("button", { name: "Wipe" })).toHaveCount(0);
+  await page.keyboard.press("ArrowRight");
+  await expect(box.locator("h2")).toHaveText("ddpm-cat-0 · preview · sample 1");
+  await page.keyboard.press("c");
+  await page.getByLabel("compared with").focus();
+  await page.keyboard.press("End"); // the select's own
+  await expect(box.locator("h2")).toHaveText("ddpm-cat-0 · preview · sample 1");
+});
+
+test("an image that is opened after Back is seen whole, however large the one before was", async ({ page, stack }) => {
+  await open(page, stack.url);
+  const image = page.locator(".stage-view img");
+  await page.locator(".tile").first().click();
+  const whole = await settled(image);
+  await page.keyboard.press("+");
+  await expect.poll(async () => (await image.boundingBox())?.width).toBeGreaterThan(whole.width * 1.2);
+  await page.goBack();
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await page.locator(".tile").first().click();
+  expect((await settled(image)).width).toBeCloseTo(whole.width, 0);
+});
+
 test("on the light table arrows, Home and End choose, and Enter opens what is chosen", async ({ page, stack }) => {
   await open(page, stack.url);
   await page.getByRole("group", { name: "Images" }).focus();
@@ -55,9 +98,7 @@ test("zoom keeps the point under the pointer, drag pans, 0 fits", async ({ page,
   await open(page, stack.url);
   await page.locator(".tile").first().click();
   const image = page.locator(".stage-view img");
-  const before = await image.boundingBox();
-  const view = await page.locator(".stage-view").boundingBox();
-  if (!before || !view) throw new Error("no image");
+  const before = await settled(image);
   const x = before.x + before.width * 0.75;
   const y = before.y + before.height * 0.25;
   await page.mouse.move(x, y);

@@ -1,5 +1,6 @@
 /** One image or video over the whole page: keyboard, zoom, what is known of it, its original, and another to compare it with. */
 import { useSignal } from "@preact/signals";
+import type { RefObject } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { apiUrl } from "../../api/client";
 import { artifactTitle, describeTag, isVideo, nounOf, slotOf } from "../../lib/artifacts";
@@ -31,6 +32,11 @@ function counterpart(images: readonly ArtifactEntry[], image: ArtifactEntry): Ar
   return twin ?? images[i + 1] ?? images[i - 1] ?? null;
 }
 
+/** Whether a key is a field's: a select too moves by arrows and finds by letters. */
+function isFieldKey({ target }: KeyboardEvent): boolean {
+  return target instanceof HTMLInputElement || target instanceof HTMLSelectElement;
+}
+
 export function Lightbox({ images, c }: LightboxProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const page = usePage();
@@ -41,18 +47,20 @@ export function Lightbox({ images, c }: LightboxProps) {
   const against = images.find((other) => other.id === c.against.value) ?? null;
   const show = image !== null;
   const video = image !== null && isVideo(image);
-  // In the click's own task: an effect runs after the next paint, and a key pressed before it would go to the tile.
+  useLayoutEffect(() => {
+    if (show) return;
+    dialog.current?.close();
+    view.value = null; // Back closes it too, and the next image is seen whole
+  }, [show]);
+  // Where what had the focus is gone, the keys would go nowhere.
   useLayoutEffect(() => {
     const element = dialog.current;
-    if (!element) return;
-    if (show && !element.open) element.showModal();
-    if (!show && element.open) element.close();
-  }, [show]);
+    if (element?.open && !element.contains(document.activeElement)) element.focus();
+  });
 
   const close = () => {
     c.against.set("", true);
     c.open.set("");
-    view.value = null;
   };
   const move = (to: number) => {
     const next = images[Math.max(0, Math.min(images.length - 1, to))];
@@ -71,7 +79,7 @@ export function Lightbox({ images, c }: LightboxProps) {
     else if (image) c.against.set(counterpart(images, image)?.id ?? "");
   };
   const onKey = (event: KeyboardEvent) => {
-    if (event.target instanceof HTMLInputElement || isClipKey(event)) return;
+    if (isFieldKey(event) || isClipKey(event)) return;
     const keys: Record<string, () => void> = {
       ArrowLeft: () => move(index - 1),
       ArrowRight: () => move(index + 1),
@@ -100,6 +108,7 @@ export function Lightbox({ images, c }: LightboxProps) {
     <dialog
       ref={dialog}
       class="lightbox"
+      tabIndex={-1}
       aria-label={video ? "Video" : "Image"}
       onKeyDown={onKey}
       onCancel={(event) => {
@@ -109,6 +118,7 @@ export function Lightbox({ images, c }: LightboxProps) {
     >
       {image && (
         <>
+          <Opener dialog={dialog} />
           <header class="lightbox-head">
             <h2 class="truncate">{caption(page, image)}</h2>
             <div class="row spread wrap">
@@ -189,6 +199,17 @@ export function Lightbox({ images, c }: LightboxProps) {
       )}
     </dialog>
   );
+}
+
+/**
+ * Opens the dialog that it stands in, ahead of what follows it there: that would be measured closed. In the click's own
+ * task: an effect runs after the next paint, and a key pressed before it would go to the tile.
+ */
+function Opener({ dialog }: { dialog: RefObject<HTMLDialogElement | null> }) {
+  useLayoutEffect(() => {
+    if (!dialog.current?.open) dialog.current?.showModal();
+  }, []);
+  return null;
 }
 
 function ZoomButtons({ zoom, fit }: { zoom: (factor: number) => void; fit: () => void }) {
