@@ -139,7 +139,8 @@ export function Panel({ metric, lines, version, strokes, c, syncKey, over }: Pan
           <Plot
             label={`${metric}, ${count(drawn.length, "line")}`}
             table={table}
-            choices={{ axis, logX, logY, range: c.range.value, clip, syncKey, lines: plotLines }}
+            choices={{ axis, logX, logY, syncKey, lines: plotLines }}
+            view={{ range: c.range.value, clip }}
             offAxis={offAxis}
             mark={axis === "step" && !cursor.value ? page.hover.value : null}
             onCursor={onCursor}

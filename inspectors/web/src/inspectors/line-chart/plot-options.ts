@@ -1,4 +1,4 @@
-/** uPlot's options from ours: axes, scales, strokes. Built anew when a choice changes, never for a new point. */
+/** uPlot's options from ours: axes, scales, strokes. Built anew when a choice changes, never for a new point or another view. */
 import type uPlot from "uplot";
 import type { Axis } from "../../lib/chart";
 import { DASHES } from "../../lib/colors";
@@ -19,11 +19,15 @@ export interface PlotChoices {
   axis: Axis;
   logX: boolean;
   logY: boolean;
+  syncKey: string;
+  lines: readonly PlotLine[];
+}
+
+/** What of the data is seen. It changes with every move of a pan, so that the scales ask for it. */
+export interface PlotView {
   range: readonly [number, number] | null;
   /** A fixed y range, where outliers are clipped. */
   clip: readonly [number, number] | null;
-  syncKey: string;
-  lines: readonly PlotLine[];
 }
 
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif";
@@ -34,9 +38,10 @@ function xValues(axis: Axis): uPlot.Axis["values"] | undefined {
   return (_u, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? si(tick) : ""));
 }
 
-function yRange(choices: PlotChoices): uPlot.Scale.Range {
+function yRange(choices: PlotChoices, view: () => PlotView): uPlot.Scale.Range {
   return (_u, low, high) => {
-    if (choices.clip) [low, high] = choices.clip;
+    const { clip } = view();
+    if (clip) [low, high] = clip;
     if (low === null || high === null || !Number.isFinite(low)) return choices.logY ? [0.1, 1] : [0, 1];
     if (choices.logY) {
       const from = 10 ** Math.floor(Math.log10(low) + 1e-9);
@@ -51,9 +56,10 @@ function yRange(choices: PlotChoices): uPlot.Scale.Range {
   };
 }
 
-function xRange(choices: PlotChoices): uPlot.Scale.Range {
+function xRange(choices: PlotChoices, view: () => PlotView): uPlot.Scale.Range {
   return (_u, low, high) => {
-    if (choices.range) return [choices.range[0], choices.range[1]];
+    const { range } = view();
+    if (range) return [range[0], range[1]];
     if (low === null || high === null) return [choices.logX ? 1 : 0, choices.logX ? 10 : 1];
     if (low === high) return choices.logX ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
     return [low, high];
@@ -64,6 +70,7 @@ export function plotOptions(
   width: number,
   height: number,
   choices: PlotChoices,
+  view: () => PlotView,
   hooks: uPlot.Hooks.Arrays,
 ): uPlot.Options {
   const muted = token("--muted");
@@ -94,8 +101,8 @@ export function plotOptions(
       bind: { dblclick: () => () => null },
     },
     scales: {
-      x: { time: choices.axis === "wall", distr: choices.logX ? 3 : 1, range: xRange(choices) },
-      y: { distr: choices.logY ? 3 : 1, range: yRange(choices) },
+      x: { time: choices.axis === "wall", distr: choices.logX ? 3 : 1, range: xRange(choices, view) },
+      y: { distr: choices.logY ? 3 : 1, range: yRange(choices, view) },
     },
     axes: [
       {

@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { nearest } from "../../lib/bucket";
 import type { Column } from "../../lib/chart";
 import { theme, token } from "../../ui/theme";
-import { type PlotChoices, plotOptions } from "./plot-options";
+import { type PlotChoices, type PlotView, plotOptions } from "./plot-options";
 
 export interface CursorAt {
   /** The row of the table; null where the pointer is outside. */
@@ -27,6 +27,7 @@ export interface PlotProps {
   label: string;
   table: [number[], ...Column[]];
   choices: PlotChoices;
+  view: PlotView;
   offAxis: readonly OffAxis[];
   /** An x that another inspector speaks of. */
   mark: number | null;
@@ -42,12 +43,13 @@ export function Plot(props: PlotProps) {
   const latest = useRef(props);
   latest.current = props;
   const shape = JSON.stringify(props.choices) + theme.value;
+  const { range, clip } = props.view;
 
   useEffect(() => {
     const element = box.current;
     if (!element) return;
     const u = new uPlot(
-      plotOptions(element.clientWidth, element.clientHeight, props.choices, hooks(latest)),
+      plotOptions(element.clientWidth, element.clientHeight, props.choices, () => latest.current.view, hooks(latest)),
       latest.current.table as uPlot.AlignedData,
       element,
     );
@@ -69,8 +71,8 @@ export function Plot(props: PlotProps) {
   }, [shape]);
 
   useEffect(() => {
-    plot.current?.setData(props.table as uPlot.AlignedData);
-  }, [props.table]);
+    plot.current?.setData(props.table as uPlot.AlignedData); // which asks for the ranges of the scales too
+  }, [props.table, range?.join(), clip?.join()]);
 
   useEffect(() => {
     plot.current?.redraw(false);
