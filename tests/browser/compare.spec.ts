@@ -35,3 +35,13 @@ test("an image is compared with the same sample of the other run", async ({ page
   await expect(box.locator(".stage-box")).toHaveCount(2);
   await expect(box.getByLabel("compared with").locator("option:checked")).toHaveText("ddpm-cat-1 · preview · sample 0");
 });
+
+test("where a run may no longer be seen, the comparison says so", async ({ page, stack }) => {
+  const [a, b] = [await stack.uid("ddpm-cat-0"), await stack.uid("ddpm-cat-1")];
+  const problem = { code: "Forbidden", message: "alice may not get diffusionruns in namespace demo" };
+  const body = `event: denied\ndata: ${JSON.stringify({ type: "denied", problem })}\n\n`;
+  await page.route("**/api/events*", (route) => route.fulfill({ contentType: "text/event-stream", body }));
+  await page.goto(`${stack.url}/compare?run=${a}&run=${b}`);
+  await expect(page.getByRole("heading", { name: "No longer permitted: the compared runs" })).toBeVisible();
+  await expect(page.getByRole("alert")).toContainText("alice may not get diffusionruns");
+});

@@ -13,11 +13,13 @@ export class ApiError extends Error {
     super(message);
     this.name = "ApiError";
   }
+}
 
-  /** Whether signing in may help. */
-  get needsSignIn(): boolean {
-    return this.status === 401;
-  }
+let signedOut = (): void => {};
+
+/** Says what to do when a request is refused because nobody is signed in any more. */
+export function whenSignedOut(act: () => void): void {
+  signedOut = act;
 }
 
 export type Query = Readonly<Record<string, string | number | readonly string[] | null | undefined>>;
@@ -52,6 +54,7 @@ async function request(url: string, init: RequestInit): Promise<Response> {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, "Unreachable", "The gateway does not answer. The page tries again by itself.");
   }
+  if (response.status === 401 && !("Authorization" in (init.headers ?? {}))) signedOut();
   if (!response.ok) throw await problemOf(response);
   return response;
 }

@@ -17,7 +17,7 @@ export interface ConnectionOptions {
   url: () => string;
   /** The names of the messages, which are also their `type`. */
   types: readonly string[];
-  /** The gateway answered, but not with a stream. */
+  /** The gateway answered, but not with a stream; or it knows the viewer no more. */
   onRefused: () => void;
   onMessage: (message: { type?: string }) => void;
 }
@@ -46,6 +46,12 @@ export class Connection {
     this.source?.close();
     this.source = null;
     if (state) this.state.value = state;
+  }
+
+  /** Ends it because the viewer may look no longer; where the session has ended, whoever owns it finds out. */
+  deny(problem: Problem): void {
+    this.close({ kind: "denied", problem });
+    if (problem.code === "Unauthenticated") this.options.onRefused();
   }
 
   /** Tries now instead of later. */

@@ -92,7 +92,7 @@ export class RunFeed {
         this.connection.close({ kind: "ended" });
         break;
       case "denied":
-        this.connection.close({ kind: "denied", problem: message.problem });
+        this.connection.deny(message.problem);
         break;
       case "heartbeat":
         break;

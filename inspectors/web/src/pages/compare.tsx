@@ -8,7 +8,7 @@ import { barContent } from "../ui/bar-content";
 import { Notice, Phase, Swatch } from "../ui/bits";
 import { Icon } from "../ui/icons";
 import { useShortcuts } from "../ui/keyboard";
-import { Live } from "../ui/live";
+import { Denied, Live } from "../ui/live";
 import { control, href, query } from "../ui/router";
 
 const DEFAULTS: readonly Inspector[] = [
@@ -59,6 +59,7 @@ function Comparison({ runs }: { runs: readonly string[] }) {
         <div class="page-head">
           <h1>Compare</h1>
         </div>
+        <Denied connection={page.feed.connection} what="the compared runs" />
         <Legend page={page} runs={runs} off={off} base={base} />
         {visible.length === 0 ? (
           <Notice title="Every run is switched off">

@@ -44,7 +44,7 @@ export class RunsStore {
       next.delete(message.uid);
       this.byUid.value = next;
     } else if (message.type === "denied") {
-      this.connection.close({ kind: "denied", problem: message.problem });
+      this.connection.deny(message.problem);
     }
   }
 }

@@ -1,6 +1,6 @@
 /** Who looks. Where the gateway asks for a token, it is exchanged once for a cookie and kept nowhere here. */
 import { computed, signal } from "@preact/signals";
-import { type ApiError, asApiError, get, send } from "../api/client";
+import { type ApiError, asApiError, get, send, whenSignedOut } from "../api/client";
 import type { Session } from "../types/api";
 
 export const session = signal<Session | null>(null);
@@ -21,14 +21,25 @@ export async function checkSession(): Promise<void> {
   }
 }
 
-/** Whether the session still holds, asked when a stream is refused; a gateway that is away is the stream's business. */
-export async function probeSession(): Promise<void> {
+let probing: Promise<void> | null = null;
+
+/** Whether the session still holds, asked when a stream or a request is refused; once, however many of them are. */
+export function probeSession(): Promise<void> {
+  probing ??= probe().finally(() => {
+    probing = null;
+  });
+  return probing;
+}
+
+async function probe(): Promise<void> {
   try {
     session.value = await get<Session>("api/session");
   } catch {
-    // not to be had either: the stream says so, and tries again
+    // a gateway that is away is the stream's business: it says so, and tries again
   }
 }
+
+whenSignedOut(() => void probeSession());
 
 /** Exchanges a token; throws ApiError where Kubernetes does not know it. */
 export async function signIn(bearer: string): Promise<void> {
