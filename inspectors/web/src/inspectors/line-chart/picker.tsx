@@ -9,6 +9,9 @@ export interface PickerProps {
   onChange: (metrics: readonly string[]) => void;
 }
 
+/** When the box appears, and then no more: it is one function for all renderings. */
+const focus = (input: HTMLInputElement | null) => input?.focus({ preventScroll: true });
+
 export function Picker({ available, chosen, onChange }: PickerProps) {
   const open = useSignal(false);
   const search = useSignal("");
@@ -63,7 +66,7 @@ export function Picker({ available, chosen, onChange }: PickerProps) {
             placeholder="Search the metrics"
             aria-label="Search the metrics"
             value={search.value}
-            ref={(input) => input?.focus({ preventScroll: true })}
+            ref={focus}
             onInput={(event) => {
               search.value = event.currentTarget.value;
             }}
