@@ -35,6 +35,7 @@ export function CompareWith({ entry }: { entry: RunEntry }) {
   );
 }
 
+/** The box is there at once, for what is typed while the runs are on their way. */
 function Choice({ entry }: { entry: RunEntry }) {
   const others = useSignal<readonly RunEntry[] | null>(null);
   const error = useSignal<ApiError | null>(null);
@@ -51,9 +52,6 @@ function Choice({ entry }: { entry: RunEntry }) {
     );
     return () => abort.abort();
   }, [entry.uid]);
-  if (error.value) return <ErrorNotice error={error.value} what="The other runs" />;
-  if (!others.value) return <Skeleton height={120} />;
-  if (others.value.length === 0) return <p class="muted">There is no other run yet.</p>;
   return (
     <>
       <FilterBox
@@ -64,7 +62,15 @@ function Choice({ entry }: { entry: RunEntry }) {
         }}
         box={focus}
       />
-      <Others entry={entry} runs={filterRuns(others.value, text.value, [])} />
+      {error.value ? (
+        <ErrorNotice error={error.value} what="The other runs" />
+      ) : !others.value ? (
+        <Skeleton height={120} />
+      ) : others.value.length === 0 ? (
+        <p class="muted">There is no other run yet.</p>
+      ) : (
+        <Others entry={entry} runs={filterRuns(others.value, text.value, [])} />
+      )}
     </>
   );
 }
