@@ -29,6 +29,22 @@ test("runs are ticked and compared without a mouse, and g r leads back", async (
   expect(page.url()).toBe(`${stack.url}/`);
 });
 
+test("the keys act on the run that has the focus, wherever it has moved to", async ({ page, stack }) => {
+  for (const name of ["moves-c", "moves-b"]) await stack.begin(name); // the newest stands first, of one second the first by name
+  await page.goto(`${stack.url}/?q=moves-`);
+  const links = page.locator(".run-row .run-link");
+  await expect(links).toHaveText(["moves-b", "moves-c"]);
+  await page.keyboard.press("j");
+  await expect(links.first()).toBeFocused();
+  await stack.begin("moves-a");
+  await expect(links).toHaveText(["moves-a", "moves-b", "moves-c"]);
+  await page.keyboard.press("x");
+  await expect(page.getByLabel("Select moves-b for comparison")).toBeChecked();
+  await page.keyboard.press("j");
+  await expect(links.nth(2)).toBeFocused();
+  for (const name of ["moves-c", "moves-b", "moves-a"]) await stack.play(`finish ${name}`);
+});
+
 test("what is ticked is in the address: a link, a reload and Back show the same", async ({ page, stack, context }) => {
   await page.goto(`${stack.url}/`);
   for (const name of ["ddpm-cat-0", "ddpm-cat-1"]) await page.getByLabel(`Select ${name} for comparison`).check();

@@ -1,5 +1,4 @@
 /** All runs, live: what happens, what waits for somebody, what one wants to compare. */
-import { useSignal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { filterRuns, PHASES, phaseCounts } from "../lib/runs";
@@ -40,7 +39,7 @@ export function RunsPage() {
   const all = store.runs.value;
   const shown = filterRuns(all, filterText.value, phaseFilter.value);
   const chosen = all.filter((run) => ticked.value.includes(run.uid));
-  useListKeys(shown, chosen, filterBox);
+  useListKeys(chosen, filterBox);
   return (
     <div class="page">
       <div class="page-head">
@@ -65,7 +64,12 @@ export function RunsPage() {
       ) : (
         <ul class="runs" aria-label="Runs">
           {shown.map((run) => (
-            <RunRow key={run.uid} run={run} selected={ticked.value.includes(run.uid)} onToggle={() => toggle(run)} />
+            <RunRow
+              key={run.uid}
+              run={run}
+              selected={ticked.value.includes(run.uid)}
+              onToggle={() => toggle(run.uid)}
+            />
           ))}
         </ul>
       )}
@@ -73,24 +77,26 @@ export function RunsPage() {
   );
 }
 
-function toggle({ uid }: RunEntry): void {
+function toggle(uid: string): void {
   const before = ticked.value;
   ticked.set(before.includes(uid) ? before.filter((other) => other !== uid) : [...before, uid]);
 }
 
-function useListKeys(
-  shown: readonly RunEntry[],
-  chosen: readonly RunEntry[],
-  filterBox: RefObject<HTMLInputElement | null>,
-): void {
-  const cursor = useSignal(-1);
+/** The rows as they stand, and which of them has the focus (-1: none): a place that is remembered would be another run's after a change of order. */
+function listed(): { rows: HTMLElement[]; at: number } {
+  const rows = [...document.querySelectorAll<HTMLElement>(".run-row[data-uid]")];
+  return { rows, at: rows.findIndex((row) => row.contains(document.activeElement)) };
+}
+
+function useListKeys(chosen: readonly RunEntry[], filterBox: RefObject<HTMLInputElement | null>): void {
   const move = (by: number) => {
-    cursor.value = Math.max(0, Math.min(shown.length - 1, cursor.value + by));
-    document.querySelectorAll<HTMLElement>(".run-row .run-link")[cursor.value]?.focus();
+    const { rows, at } = listed();
+    rows[Math.max(0, Math.min(rows.length - 1, at + by))]?.querySelector<HTMLElement>(".run-link")?.focus();
   };
   const tick = () => {
-    const run = shown[cursor.value];
-    if (run) toggle(run);
+    const { rows, at } = listed();
+    const uid = rows[at]?.dataset.uid;
+    if (uid) toggle(uid);
   };
   const compare = () => {
     if (chosen.length > 1) go("compare", compareSearch(chosen));
