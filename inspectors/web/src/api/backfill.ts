@@ -1,6 +1,6 @@
 /** A snapshot that keeps itself up to date: fetch, follow the stream, fetch again when told so. */
 import { type Signal, signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { backoff } from "../lib/backoff";
 import { Follower } from "../lib/follow";
 import type { StreamEvent } from "../types/api";
@@ -97,6 +97,7 @@ export function useBackfill<S extends { cursors: Record<string, string> }, M ext
     const source = make();
     held.current = { feed, key, source, backfill: new Backfill<S>(feed, source) };
   }
-  useEffect(() => () => held.current?.backfill.stop(), []);
+  // Not after the next paint: what is left before it would follow for ever.
+  useLayoutEffect(() => () => held.current?.backfill.stop(), []);
   return held.current;
 }

@@ -1,6 +1,6 @@
 /** All runs, live: what happens, what waits for somebody, what one wants to compare. */
 import type { RefObject } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { filterRuns, PHASES, phaseCounts } from "../lib/runs";
 import { list, text } from "../lib/urlstate";
 import { RunsStore } from "../stores/runs";
@@ -25,10 +25,14 @@ kubectl wait dfr/ddpm-cat --for=condition=GatePending --timeout=30m`;
 
 function useRunsStore(): RunsStore {
   const store = useMemo(() => new RunsStore(), []);
-  useEffect(() => {
+  // Not after the next paint: of a page that is left before it, the stream would stay.
+  useLayoutEffect(() => {
     barContent.value = <Live connection={store.connection} />;
     document.title = "Runs · diffrun";
-    return () => store.close();
+    return () => {
+      store.close();
+      barContent.value = null;
+    };
   }, [store]);
   return store;
 }

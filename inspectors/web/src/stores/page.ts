@@ -1,7 +1,7 @@
 /** What the inspectors of one page share: the stream, the runs' names and colours, the step that all of them speak of. */
 import { type Signal, signal } from "@preact/signals";
 import { createContext } from "preact";
-import { useContext, useEffect, useMemo } from "preact/hooks";
+import { useContext, useLayoutEffect, useMemo } from "preact/hooks";
 import { RunFeed } from "../api/feed";
 import type { Seek } from "../lib/artifacts";
 import { assignSlots, dashOf, hueOf } from "../lib/colors";
@@ -46,7 +46,8 @@ export function usePageState(runs: readonly string[], block: () => string): Page
     }),
     [key],
   );
-  useEffect(() => () => page.feed.close(), [page]);
+  // Not after the next paint: of a page that is left before it, the stream would stay.
+  useLayoutEffect(() => () => page.feed.close(), [page]);
   return page;
 }
 
