@@ -23,4 +23,21 @@ describe("Seen", () => {
     const seen = new Seen();
     expect([seen.add("a", 500), seen.add("a", 501), seen.add("a", 500)]).toEqual([true, true, false]);
   });
+  it("lets the head of a batch come after its tail, even where that is what one joins at", () => {
+    const seen = new Seen();
+    expect([502, 503, 501, 502, 503, 504].map((seq) => seen.add("a", seq))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+      true,
+    ]);
+  });
+  it("keeps few numbers however long one follows, wherever one has joined", () => {
+    const seen = new Seen();
+    for (let seq = 5000; seq < 15_000; seq += 1) expect(seen.add("a", seq)).toBe(true);
+    expect(seen.size).toBeLessThanOrEqual(2000);
+    expect([5000, 14_999].map((seq) => seen.add("a", seq))).toEqual([false, false]);
+  });
 });
