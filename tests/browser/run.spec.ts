@@ -52,6 +52,15 @@ test("where the clipboard is closed, the button says what to do instead", async 
   await expect(review.getByRole("button", { name: "Copy: approve" })).toContainText("Select and copy by hand");
 });
 
+test("a run that is not to be had just now appears by itself when it is", async ({ page, stack, quiet }) => {
+  quiet.tolerate.push(/ERR_FAILED/);
+  await page.route("**/api/runs/demo/ddpm-cat-0*", (route) => route.abort());
+  await page.goto(`${stack.url}/runs/demo/ddpm-cat-0`);
+  await expect(page.getByRole("alert")).toContainText("The gateway does not answer.The page tries again by itself.");
+  await page.unroute("**/api/runs/demo/ddpm-cat-0*");
+  await expect(page.getByRole("heading", { name: "ddpm-cat-0", exact: true })).toBeVisible();
+});
+
 test("a run that one may not see says which right is missing, with the line that gives it", async ({ page, stack, quiet, context }) => {
   quiet.tolerate.push(/403/);
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);

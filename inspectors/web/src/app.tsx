@@ -60,7 +60,7 @@ function Page() {
   if (sessionError.value) {
     return (
       <Notice title="The gateway does not answer" icon="warn" tone="bad">
-        <p>{sessionError.value.message}</p>
+        <p>{sessionError.value.message} The page tries again by itself.</p>
         <p>
           <button type="button" class="button" onClick={() => void checkSession()}>
             Try again

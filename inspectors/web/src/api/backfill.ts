@@ -79,7 +79,7 @@ export class Backfill<S extends { cursors: Record<string, string> }> {
 
   private later(error: ApiError | null): void {
     this.load.value = { ...this.load.value, busy: false, error };
-    if (error && error.status >= 400 && error.status < 500) return; // asking again would not help
+    if (error && !error.passing) return; // asking again would not help
     this.timer = window.setTimeout(() => this.refetch(), backoff(this.failures, Math.random()));
     this.failures += 1;
   }

@@ -13,6 +13,11 @@ export class ApiError extends Error {
     super(message);
     this.name = "ApiError";
   }
+
+  /** Whether the same request may succeed a moment later: nothing answered, or nothing that could. */
+  get passing(): boolean {
+    return this.status === 0 || this.status >= 500;
+  }
 }
 
 let signedOut = (): void => {};
@@ -52,7 +57,7 @@ async function request(url: string, init: RequestInit): Promise<Response> {
     response = await fetch(url, { credentials: "same-origin", ...init });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError(0, "Unreachable", "The gateway does not answer. The page tries again by itself.");
+    throw new ApiError(0, "Unreachable", "The gateway does not answer.");
   }
   if (response.status === 401 && !("Authorization" in (init.headers ?? {}))) signedOut();
   if (!response.ok) throw await problemOf(response);

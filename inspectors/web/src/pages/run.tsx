@@ -17,8 +17,8 @@ import { Blocks, Decisions } from "./blocks";
 import { Review } from "./review";
 import { RunHead } from "./run-head";
 
-/** How often a run that is not there is asked for again. */
-const ABSENT_MS = 4000;
+/** How often a run that is not there, or not to be had just now, is asked for again. */
+const AGAIN_MS = 4000;
 
 export interface RunPageProps {
   namespace: string;
@@ -61,12 +61,12 @@ function useFirstDetail({ namespace, name }: RunPageProps): FirstDetail {
       },
     );
   };
-  const missing = error.value?.status === 404;
+  const again = error.value?.status === 404 || error.value?.passing; // it may have been applied a moment ago
   useEffect(() => {
-    if (!missing) return;
-    const timer = setInterval(load, ABSENT_MS); // it may have been applied a moment ago
+    if (!again) return;
+    const timer = setInterval(load, AGAIN_MS);
     return () => clearInterval(timer);
-  }, [missing]);
+  }, [again]);
   useEffect(() => {
     document.title = `${name} · diffrun`;
     load();

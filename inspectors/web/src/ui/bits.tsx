@@ -120,6 +120,7 @@ export function MissingRight({ explanation, grant }: { explanation: string; gran
   );
 }
 
+/** `retry` is of those who also try again by themselves where the error may pass. */
 export function ErrorNotice({
   error,
   retry,
@@ -133,6 +134,7 @@ export function ErrorNotice({
   return (
     <Notice title={title} icon="warn" tone="bad">
       <MissingRight explanation={error.message} grant={error.grant} />
+      {retry && error.passing && <p>The page tries again by itself.</p>}
       {retry && (
         <p>
           <button type="button" class="button" onClick={retry}>
