@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { age, bytes, clock, count, delta, duration, full, percent, si, utc } from "./format";
+import { age, bytes, clock, count, delta, duration, full, offset, percent, si, utc } from "./format";
 
 describe("si", () => {
   it.each([
@@ -39,11 +39,16 @@ describe("times and sizes", () => {
     expect([age(8.9), age(200), age(7300), age(400_000)]).toEqual(["8 s", "3 min", "2 h", "4 d"]));
   it("never rounds progress up to a hundred", () =>
     expect([percent(0.999), percent(1), percent(1.2)]).toEqual(["99%", "100%", "100%"]));
+  it("loses no percent to a fraction that no double holds", () =>
+    expect([0.29, 0.57, 0.58].map(percent)).toEqual(["29%", "57%", "58%"]));
+  it("tells before from after", () => expect([-42, 0, 42].map(offset)).toEqual(["−42 s", "0", "42 s"]));
   it("counts bytes in powers of 1024", () =>
     expect([bytes(512), bytes(1536), bytes(5 * 1024 ** 2)]).toEqual(["512 B", "1.5 KiB", "5 MiB"]));
   it("adds the date to a time that is not today's", () => {
     const noon = new Date(2026, 4, 5, 12, 30, 1).getTime();
     expect(clock(noon, noon)).toBe("12:30:01");
+    const afterMidnight = new Date(2026, 4, 5, 0, 5, 3).getTime();
+    expect(clock(afterMidnight, noon)).toBe("00:05:03");
     expect(clock(noon, noon + 86_400_000)).toContain("2026");
   });
   it("names UTC", () => expect(utc(0)).toBe("1970-01-01 00:00:00 UTC"));

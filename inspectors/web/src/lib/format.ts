@@ -51,7 +51,8 @@ export function delta(value: number): string {
 
 /** A share of one as a whole percentage: `0.503` is `50%`. */
 export function percent(share: number): string {
-  return `${Math.floor(Math.max(0, Math.min(1, share)) * 100)}%`;
+  const hundredths = Math.max(0, Math.min(1, share)) * 100;
+  return `${Math.floor(hundredths + 1e-9)}%`; // 0.29 * 100 is a little less than 29
 }
 
 /** Seconds as people say them: `0.4 s`, `42 s`, `3m 05s`, `2h 10m`, `4d 3h`. */
@@ -65,6 +66,12 @@ export function duration(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)}m ${pad(whole % 60)}s`;
   if (whole < 86_400) return `${Math.floor(whole / 3600)}h ${pad(Math.floor((whole % 3600) / 60))}m`;
   return `${Math.floor(whole / 86_400)}d ${Math.floor((whole % 86_400) / 3600)}h`;
+}
+
+/** Seconds after something, or before it: `0`, `42 s`, `−42 s`. */
+export function offset(seconds: number): string {
+  if (seconds === 0) return "0";
+  return seconds < 0 ? MINUS + duration(-seconds) : duration(seconds);
 }
 
 /** One unit is enough for an age: `8 s`, `3 min`, `2 h`, `4 d`. */
@@ -96,7 +103,7 @@ export function clock(ms: number, nowMs: number): string {
     hour: "2-digit",
     minute: "2-digit",
     second: "2-digit",
-    hour12: false,
+    hourCycle: "h23", // midnight is 00, never 24
   });
   if (at.toDateString() === new Date(nowMs).toDateString()) return time;
   return `${at.toLocaleDateString(undefined, { year: "numeric", month: "short", day: "numeric" })} ${time}`;

@@ -2,7 +2,7 @@
 import type uPlot from "uplot";
 import type { Axis } from "../../lib/chart";
 import { DASHES } from "../../lib/colors";
-import { duration, si } from "../../lib/format";
+import { offset, si } from "../../lib/format";
 import { logLabels } from "../../lib/scale";
 import type { Stroke } from "../../stores/page";
 import { token } from "../../ui/theme";
@@ -34,7 +34,7 @@ const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation San
 
 function xValues(axis: Axis): uPlot.Axis["values"] | undefined {
   if (axis === "wall") return undefined; // uPlot's own calendar
-  if (axis === "relative") return (_u, ticks) => ticks.map((tick) => (tick === 0 ? "0" : duration(tick)));
+  if (axis === "relative") return (_u, ticks) => ticks.map(offset);
   return (_u, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? si(tick) : ""));
 }
 
