@@ -115,7 +115,7 @@ test("a new image never moves what is being looked at", async ({ page, stack }) 
   await stack.play("points still loss 0 30");
   for (let i = 0; i < 30; i += 1) await stack.play(`picture still ${i}`);
   await page.goto(`${stack.url}/runs/demo/still`);
-  await expect(page.getByText("30 images")).toBeVisible();
+  for (const ready of [page.getByText("30 images"), page.locator(".card").first(), page.locator(".u-over").first()]) await expect(ready).toBeVisible();
   const tile = page.locator(".tile").nth(3);
   await tile.scrollIntoViewIfNeeded();
   await tile.hover();

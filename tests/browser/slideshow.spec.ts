@@ -186,8 +186,9 @@ test("thumbnail sizes, the number to type and play", async ({ page, stack }) => 
   await page.getByLabel("Number of the image").press("Enter");
   await expect(page.locator(".tile[aria-current]")).toContainText("sample 2");
   await page.getByRole("button", { name: "Play the slideshow" }).click();
-  await expect(page.locator(".tile[aria-current]")).toContainText("sample 4");
+  await expect(page.locator(".tile[aria-current]")).not.toContainText("sample 2"); // each is shown for less than a poll may take
   await page.getByRole("button", { name: "Pause the slideshow" }).click();
+  await expect(page.getByRole("button", { name: "Play the slideshow" })).toBeVisible();
 });
 
 test("a video is played in its place, by keyboard, and any moment of it is reached", async ({ page, stack }) => {
