@@ -165,6 +165,11 @@ test("PNG and CSV have names that say what is in them", async ({ page, stack }) 
   expect(png.suggestedFilename()).toBe("ddpm-cat-0-preview-full-denoise_snr.png");
   const rows = await csv(page, "denoise/snr");
   expect(rows).toHaveLength(2 * 10 + 16 * 40);
+  await page.evaluate(() => {
+    HTMLCanvasElement.prototype.toBlob = (callback) => callback(null);
+  });
+  await page.getByRole("button", { name: "Download denoise/snr as PNG" }).click();
+  await expect(panel(page, "denoise/snr").getByRole("alert")).toHaveText("this browser gives no PNG");
 });
 
 test("clipping says how much it clips, the table has the figures", async ({ page, stack }) => {

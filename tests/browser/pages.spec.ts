@@ -148,6 +148,14 @@ test("an inspector fills the screen by its button and by key, and goes back", as
   await page.locator('.frame[data-type="scalar_summary"]').hover();
   await page.locator("body").press("f");
   await expect.poll(filling).toBe("scalar_summary");
+  await page.locator("body").press("f");
+  await expect.poll(filling).toBeNull();
+  await page.evaluate(() => {
+    Element.prototype.requestFullscreen = () => Promise.reject(new TypeError("not allowed"));
+  });
+  await page.locator("body").press("f"); // no error of the page's: the fixture would see it
+  await page.locator("body").press("?");
+  await expect(page.getByRole("dialog")).toBeVisible();
 });
 
 test("a run that is not there says so, and what to do", async ({ page, stack, quiet }) => {
@@ -202,4 +210,8 @@ test("where a token is asked for, it is sent once, in a header, and a wrong one 
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page.getByRole("heading", { name: "Runs" })).toBeVisible();
   expect(page.url()).not.toContain("good");
+  await page.route("**/api/session", (route) => route.fulfill({ status: 503, json: { code: "Unavailable", message: "Kubernetes does not answer." } }));
+  quiet.tolerate.push(/503/);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page.getByRole("alert")).toHaveText("Still signed in. Kubernetes does not answer.");
 });

@@ -1,5 +1,6 @@
 /** The frame of every page: a bar, the page, the dialogs that belong to all of them. */
-import { signal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
+import { asApiError } from "./api/client";
 import { ComparePage } from "./pages/compare";
 import { RunPage } from "./pages/run";
 import { RunsPage } from "./pages/runs";
@@ -15,6 +16,30 @@ import { theme, toggleTheme } from "./ui/theme";
 
 const helpOpen = signal(false);
 
+function SignOut({ user }: { user: string }) {
+  const problem = useSignal<string | null>(null);
+  const leave = async () => {
+    problem.value = null;
+    try {
+      await signOut();
+    } catch (error) {
+      problem.value = `Still signed in. ${asApiError(error).message}`;
+    }
+  };
+  return (
+    <>
+      {problem.value && (
+        <span class="small state-bad" role="alert">
+          {problem.value}
+        </span>
+      )}
+      <button type="button" class="button quiet" onClick={leave} title={`Signed in as ${user}`}>
+        Sign out
+      </button>
+    </>
+  );
+}
+
 function Bar() {
   return (
     <header class="bar">
@@ -22,16 +47,7 @@ function Bar() {
         diffrun
       </a>
       <div class="bar-content">{barContent.value}</div>
-      {session.value?.user && session.value.authRequired && (
-        <button
-          type="button"
-          class="button quiet"
-          onClick={() => void signOut()}
-          title={`Signed in as ${session.value.user}`}
-        >
-          Sign out
-        </button>
-      )}
+      {session.value?.user && session.value.authRequired && <SignOut user={session.value.user} />}
       <button
         type="button"
         class="button quiet icon"

@@ -26,9 +26,13 @@ export function initOf(inspector: Inspector, place: number, runs: readonly strin
 }
 
 /** Shows a frame over the whole screen, or goes back. */
-function fullScreen(frame: Element | null): void {
-  if (document.fullscreenElement) void document.exitFullscreen();
-  else void frame?.requestFullscreen();
+async function fullScreen(frame: Element | null): Promise<void> {
+  try {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await frame?.requestFullscreen();
+  } catch {
+    // the browser, or the page that holds this one, does not allow it: the frame stays as it is
+  }
 }
 
 /** The shortcut of the page for its frames: the one under the pointer or the focus, else the first. */
@@ -36,7 +40,7 @@ export const FULL_SCREEN = {
   keys: "f",
   does: "Full screen",
   run: () =>
-    fullScreen(document.querySelector(".frame:focus-within, .frame:hover") ?? document.querySelector(".frame")),
+    void fullScreen(document.querySelector(".frame:focus-within, .frame:hover") ?? document.querySelector(".frame")),
 };
 
 export function Frame({ inspector, place, runs }: FrameProps) {
@@ -61,7 +65,7 @@ export function Frame({ inspector, place, runs }: FrameProps) {
         <button
           type="button"
           class="button quiet icon"
-          onClick={() => fullScreen(root.current)}
+          onClick={() => void fullScreen(root.current)}
           aria-label={`${inspector.title}: full screen`}
           title="Full screen (f)"
         >

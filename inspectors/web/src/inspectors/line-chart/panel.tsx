@@ -33,6 +33,7 @@ export function Panel({ metric, lines, version, strokes, c, syncKey, over }: Pan
   const plot = useRef<uPlot | null>(null);
   const cursor = useSignal<{ at: CursorAt; own: boolean } | null>(null);
   const said = useSignal("");
+  const unsaved = useSignal(false);
   const axis = c.axis.value;
   const logX = c.logX.value && axis !== "wall";
   const logY = c.logY.value;
@@ -93,6 +94,15 @@ export function Panel({ metric, lines, version, strokes, c, syncKey, over }: Pan
   const names = [...new Set(lines.map((line) => runName(page, line.id.run)))];
   const blocks = [...new Set(lines.map((line) => line.id.block))];
   const fileParts = [names.length > 3 ? `${names.length}-runs` : names.join("-"), blocks.join("-"), metric];
+  const savePng = async () => {
+    if (!plot.current) return;
+    unsaved.value = false;
+    try {
+      download(fileName(fileParts, "png"), await canvasPng(plot.current.ctx.canvas, token("--bg")));
+    } catch {
+      unsaved.value = true; // a canvas too large for the browser, or a browser that lets no page read one
+    }
+  };
   return (
     <section class="panel" aria-label={metric} data-metric={metric}>
       <header class="panel-head">
@@ -100,6 +110,11 @@ export function Panel({ metric, lines, version, strokes, c, syncKey, over }: Pan
           {metric}
         </h3>
         <Badges drawn={drawn} logX={logX} logY={logY} clip={clip} />
+        {unsaved.value && (
+          <span class="badge" role="alert">
+            this browser gives no PNG
+          </span>
+        )}
         <span class="spread row tools">
           <button
             type="button"
@@ -120,10 +135,7 @@ export function Panel({ metric, lines, version, strokes, c, syncKey, over }: Pan
             class="button quiet icon"
             title="Download the chart as PNG"
             aria-label={`Download ${metric} as PNG`}
-            onClick={async () =>
-              plot.current &&
-              download(fileName(fileParts, "png"), await canvasPng(plot.current.ctx.canvas, token("--bg")))
-            }
+            onClick={savePng}
           >
             <span class="small">PNG</span>
           </button>
