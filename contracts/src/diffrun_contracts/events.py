@@ -29,7 +29,8 @@ def _parse_value(value: Any) -> Any:
     return value
 
 
-def _dump_value(value: float) -> float | str:
+def number_or_word(value: float) -> float | str:
+    """The wire form of a float: JSON has no number for NaN and the infinities, so they travel as words."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -40,7 +41,7 @@ def _dump_value(value: float) -> float | str:
 MetricValue = Annotated[
     float,
     BeforeValidator(_parse_value, json_schema_input_type=float | Literal["NaN", "Infinity", "-Infinity"]),
-    PlainSerializer(_dump_value, return_type=float | str, when_used="json"),
+    PlainSerializer(number_or_word, return_type=float | str, when_used="json"),
 ]
 """A float; the three values that JSON has no number for travel as strings."""
 

@@ -1,6 +1,7 @@
 """The block diagnose: the trained digits and tiny models, no cluster."""
 
 import io
+import math
 import shutil
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from diffusers import UNet2DModel
 from PIL import Image
 
 from diffrun_contracts import params as contract
+from diffrun_contracts.events import number_or_word
 from diffrun_contracts.params.dataset import Dataset, Digits
 from diffrun_worker.blocks import diagnose
 from diffrun_worker.blocks.diagnose import Diagnose
@@ -22,6 +24,7 @@ from diffrun_worker.errors import ErrorCode, PermanentError, Stopped
 from diffrun_worker.evaluation import self_test
 from diffrun_worker.models.store import save_model
 from diffrun_worker.registry import parse_params
+from diffrun_worker.result import check_outputs
 from diffrun_worker.sampling.grids import GAP
 from diffrun_worker.testing import RecordingContext
 
@@ -115,14 +118,16 @@ def test_the_self_test_reports_both_parts(ctx: RecordingContext, monkeypatch: py
     assert ctx.progressed[-1] == (4, 4)
 
 
+@pytest.mark.parametrize("after", [2.0, math.nan], ids=["worse", "not a number"])
 def test_a_part_that_fails_is_a_finding_and_not_an_error(
-    ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch
+    ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch, after: float
 ) -> None:
-    worse = self_test.Verdict(before=1.0, after=2.0)
+    worse = self_test.Verdict(before=1.0, after=after)
     monkeypatch.setattr(diagnose, "learns_to_denoise", lambda *_args, **_options: worse)
     outputs = Diagnose().run(parsed(selfTest=True, timesteps=[0], samples=1), ctx)
     assert outputs["self_test_passed"] is False
     assert (outputs["learns_to_denoise"], outputs["steps_towards_clean"]) == (False, True)
+    assert check_outputs(outputs)["learns_to_denoise_after"] == number_or_word(after)
 
 
 def test_progress_counts_timesteps_and_samples(ctx: RecordingContext) -> None:

@@ -1,6 +1,7 @@
 """result.json for later blocks, the termination message for people."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffrun_contracts import names
+from diffrun_contracts.events import BlockFinished
 from diffrun_contracts.task import BlockResult, BlockTask, Dependency, ErrorInfo, RunRef
 from diffrun_worker.errors import PermanentError, TemporaryError
 from diffrun_worker.result import check_outputs, read_inputs, termination_message, write_result
@@ -51,6 +53,16 @@ def test_outputs_are_scalars(value: object, kind: str) -> None:
     with pytest.raises(PermanentError) as caught:
         check_outputs({"fine": 1, "path": value})  # type: ignore[dict-item]
     assert str(caught.value) == f"InvalidOutputs: output 'path' is a {kind}; outputs are strings, numbers and booleans"
+
+
+def test_outputs_that_are_not_finite_are_the_words_of_the_events_in_every_trace(tmp_path: Path) -> None:
+    outputs = check_outputs({"loss": math.nan, "snr": math.inf, "low": -math.inf, "fine": 0.5})
+    words = {"loss": "NaN", "snr": "Infinity", "low": "-Infinity", "fine": 0.5}
+    workspace = Workspace(str(tmp_path))
+    write_result(workspace, task("a"), 0, BlockResult(outputs=outputs))
+    assert read_inputs(workspace, task("b", dependencies=(Dependency(block="a", attempt=1),))) == words
+    assert BlockResult.model_validate_json(termination_message(BlockResult(outputs=outputs))).outputs == words
+    assert BlockFinished.model_validate_json(BlockFinished(succeeded=True, outputs=outputs).to_json()).outputs == words
 
 
 outputs = st.dictionaries(st.text(max_size=20), st.text(max_size=3000) | st.integers() | st.booleans(), max_size=8)

@@ -150,6 +150,12 @@ def test_outputs_that_are_no_scalars_fail_the_block(worker: Worker) -> None:
     assert worker.events()[-1]["error"]["code"] == "InvalidOutputs"
 
 
+def test_an_output_that_is_not_finite_fails_nothing(worker: Worker) -> None:
+    assert worker.run(lambda ctx: {"loss": float("nan")}) == 0
+    assert worker.told() == BlockResult.model_validate_json(worker.result.read_bytes())
+    assert worker.told().outputs == worker.events()[-1]["outputs"] == {"loss": "NaN"}
+
+
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_never_replaced_by_the_cpu(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

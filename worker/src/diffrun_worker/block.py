@@ -25,7 +25,10 @@ from diffrun_contracts.status import Scalar
 from diffrun_worker.workspace import Workspace
 
 Outputs = Mapping[str, Scalar]
-"""What later blocks get as their inputs: names to strings, numbers or booleans."""
+"""What later blocks get as their inputs: names to strings, numbers or booleans.
+
+NaN and the infinities reach them as the strings "NaN", "Infinity" and "-Infinity", as in events.
+"""
 
 
 @dataclass(frozen=True)

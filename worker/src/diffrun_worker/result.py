@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from diffrun_contracts import names
+from diffrun_contracts.events import number_or_word
 from diffrun_contracts.status import Scalar
 from diffrun_contracts.task import BlockResult, BlockTask
 from diffrun_worker.block import Outputs
@@ -18,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def check_outputs(outputs: Outputs | None) -> dict[str, Scalar]:
-    """The outputs as plain scalars. Raises PermanentError `InvalidOutputs` naming the wrong one."""
+    """The outputs as later blocks get them: plain scalars, of which NaN and the infinities are words as in events.
+
+    Raises PermanentError `InvalidOutputs` naming the wrong one.
+    """
     checked: dict[str, Scalar] = {}
     for name, value in dict(outputs or {}).items():
         if not isinstance(name, str) or not isinstance(value, str | int | float | bool):
@@ -26,7 +30,7 @@ def check_outputs(outputs: Outputs | None) -> dict[str, Scalar]:
                 ErrorCode.INVALID_OUTPUTS,
                 f"output {name!r} is a {type(value).__name__}; outputs are strings, numbers and booleans",
             )
-        checked[name] = value
+        checked[name] = number_or_word(value) if isinstance(value, float) else value
     return checked
 
 
