@@ -1,5 +1,6 @@
 """Blocks are found by entry point; what is wrong with one, or with its parameters, is told by name."""
 
+import sys
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -24,6 +25,11 @@ class Modelled(Plain):
 class Broken:
     def __init__(self) -> None:
         raise RuntimeError("no licence")
+
+
+class Exiting:
+    def __init__(self) -> None:
+        sys.exit(0)
 
 
 class NoRun:
@@ -53,9 +59,11 @@ def test_the_blocks_that_come_with_the_worker_are_registered() -> None:
         (
             "nope",
             "UnknownBlockType",
-            "no package in the worker's image brings a block type 'nope'; known types: broken, none, plain, twice",
+            "no package in the worker's image brings a block type 'nope'; "
+            "known types: broken, exiting, none, plain, twice",
         ),
         ("broken", "InvalidBlock", "block type 'broken' (m:Broken) cannot be loaded: RuntimeError: no licence"),
+        ("exiting", "InvalidBlock", "block type 'exiting' (m:Exiting) cannot be loaded: SystemExit: 0"),
         ("none", "InvalidBlock", "block type 'none' (m:NoRun) has no method run"),
         (
             "twice",
@@ -65,7 +73,8 @@ def test_the_blocks_that_come_with_the_worker_are_registered() -> None:
     ],
 )
 def test_a_block_that_cannot_be_had_is_told_by_name(block_type: str, code: str, message: str) -> None:
-    available = points(("plain", Plain), ("broken", Broken), ("none", NoRun), ("twice", Plain), ("twice", Modelled))
+    kinds = [("plain", Plain), ("broken", Broken), ("exiting", Exiting), ("none", NoRun), ("twice", Plain)]
+    available = points(*kinds, ("twice", Modelled))
     with pytest.raises(PermanentError) as caught:
         load_block(block_type, available)
     assert (caught.value.code, caught.value.message) == (code, message)

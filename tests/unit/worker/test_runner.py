@@ -137,6 +137,26 @@ def test_a_block_that_fails_says_why_everywhere_and_leaves_no_result(
     assert not worker.result.exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "exit_code", "code", "message"),
+    [
+        (None, 64, "InvalidBlock", "the block called sys.exit(): return from run instead"),
+        (0, 64, "InvalidBlock", "the block called sys.exit(0): return from run instead"),
+        (3, 75, "UnexpectedError", "the block called sys.exit(3): raise an error from run instead"),
+        ("no", 75, "UnexpectedError", "the block called sys.exit('no'): raise an error from run instead"),
+    ],
+)
+def test_a_block_that_ends_the_process_has_failed(
+    worker: Worker, given: Any, exit_code: int, code: str, message: str
+) -> None:
+    assert worker.run(lambda ctx: sys.exit(given)) == exit_code
+    told = worker.told().error
+    assert told is not None
+    assert (told.code, told.message) == (code, message)
+    assert worker.events()[-1]["error"]["message"] == message
+    assert not worker.result.exists()
+
+
 def test_an_unknown_type_is_a_permanent_error_that_names_the_known_ones(worker: Worker) -> None:
     assert worker.run(block_type="nope") == 64
     told = worker.told().error

@@ -7,7 +7,7 @@
     BaseException
     └── Stopped               exit 143: SIGTERM came; not an Exception, so that no block swallows it
 
-Anything else that leaves a block is reported as `UnexpectedError` and may be retried.
+Anything else that leaves a block is reported as `UnexpectedError` and may be retried; `sys.exit(0)` is never a success.
 """
 
 from enum import StrEnum
@@ -116,6 +116,14 @@ class TemporaryError(BlockError):
 
     exit_code = names.EXIT_TEMPORARY
     retryable = True
+
+
+def exited(error: SystemExit) -> BlockError:
+    """What a block's `sys.exit` means: one that says that all is well would else be a success without a result."""
+    call = f"sys.exit({'' if error.code is None else repr(error.code)})"[:2000]
+    if error.code in (None, 0):
+        return PermanentError(ErrorCode.INVALID_BLOCK, f"the block called {call}: return from run instead")
+    return TemporaryError(ErrorCode.UNEXPECTED_ERROR, f"the block called {call}: raise an error from run instead")
 
 
 class Stopped(BaseException):

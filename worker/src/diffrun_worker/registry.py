@@ -32,7 +32,7 @@ def load_block(block_type: str, available: Iterable[EntryPoint] | None = None) -
     (point,) = found.values()
     try:
         block = point.load()()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PermanentError(
             ErrorCode.INVALID_BLOCK,
             f"block type {block_type!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}",

@@ -15,7 +15,7 @@ from diffrun_worker.assignment import Assignment
 from diffrun_worker.context import WorkerContext
 from diffrun_worker.control import Control
 from diffrun_worker.device import pick_device, versions
-from diffrun_worker.errors import BlockError, ErrorCode, Stopped, TemporaryError
+from diffrun_worker.errors import BlockError, ErrorCode, Stopped, TemporaryError, exited
 from diffrun_worker.journal import Journal
 from diffrun_worker.publisher import Publisher, RedisTransport
 from diffrun_worker.registry import load_block, parse_params
@@ -123,6 +123,10 @@ class _Session:
         except BlockError as error:
             logger.error("%s", error)  # noqa: TRY400 - the message says it all, a trace would bury it
             return error.exit_code, BlockResult(error=error.info())
+        except SystemExit as error:
+            logger.exception("the block ended the process instead of returning")
+            mapped = exited(error)
+            return mapped.exit_code, BlockResult(error=mapped.info())
         except Exception as error:
             logger.exception("the block failed unexpectedly")
             mapped = self._unexpected(error)
