@@ -163,7 +163,6 @@ def test_weights_too_large_for_half_precision_are_flagged(make_checkpoint: MakeC
         ({"out_channels": 2}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "out_channels is 2 for in_channels 1"),
         ({"in_channels": 4, "out_channels": 4}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "an image has 1 or 3 channels"),
         ({"sample_size": None}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "sample_size is None"),
-        ({"sample_size": -8}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "sample_size is -8"),
         ({"down_block_types": ["EvilBlock"]}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "no UNet2DModel can be made of it"),
         ({"norm_num_groups": 3}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "no UNet2DModel can be made of it"),
         ({"block_out_channels": [2**40]}, ErrorCode.INCOMPATIBLE_CHECKPOINT, "config.json"),
@@ -176,6 +175,78 @@ def test_a_configuration_that_cannot_be_run_is_told(
     error = refused(make_checkpoint(config=config))
     assert error.code == code
     assert words in error.message
+
+
+SIZE = "it must be a whole number from 1 to 4096, or such a height and width"
+LAYERS = "it must be a whole number from 1 to 64"
+UNBOUNDED_NETWORKS: list[tuple[dict[str, object], str]] = [
+    ({"sample_size": -8}, f"sample_size is -8; {SIZE}"),
+    ({"sample_size": 10**9}, f"sample_size is 1000000000; {SIZE}"),
+    ({"sample_size": [8, 4097]}, f"sample_size is [8, 4097]; {SIZE}"),
+    ({"layers_per_block": 10**4}, f"layers_per_block is 10000; {LAYERS}"),
+    ({"layers_per_block": "2"}, f"layers_per_block is '2'; {LAYERS}"),
+]
+
+
+@pytest.mark.parametrize(("config", "words"), UNBOUNDED_NETWORKS, ids=[str(config) for config, _ in UNBOUNDED_NETWORKS])
+def test_a_network_of_absurd_size_is_refused_before_it_costs_memory(
+    make_checkpoint: MakeCheckpoint, config: dict[str, object], words: str
+) -> None:
+    error = refused(make_checkpoint(config=config))
+    assert (error.code, error.message) == (ErrorCode.INCOMPATIBLE_CHECKPOINT, f"config.json: {words}")
+
+
+TIMESTEPS = "it must be a whole number from 1 to 100000"
+BETA = "it must be a number from 0 to 1"
+BETAS = "it must be null or a list of numbers from 0 to 1"
+SPACING = "it must be one of leading, trailing, linspace"
+NO_SCHEDULES: list[tuple[dict[str, object], str]] = [
+    ({"num_train_timesteps": 10**12}, f"num_train_timesteps is 1000000000000; {TIMESTEPS}"),
+    ({"num_train_timesteps": -5}, f"num_train_timesteps is -5; {TIMESTEPS}"),
+    ({"num_train_timesteps": 1e3}, f"num_train_timesteps is 1000.0; {TIMESTEPS}"),
+    ({"num_train_timesteps": True}, f"num_train_timesteps is True; {TIMESTEPS}"),
+    ({"num_train_timesteps": None}, f"num_train_timesteps is None; {TIMESTEPS}"),
+    ({"beta_start": "0.1"}, f"beta_start is '0.1'; {BETA}"),
+    ({"beta_end": float("nan")}, f"beta_end is nan; {BETA}"),
+    ({"beta_end": 2}, f"beta_end is 2; {BETA}"),
+    ({"beta_schedule": ["linear"]}, "beta_schedule is ['linear']; it must be a name"),
+    ({"trained_betas": [0.1, 0.2, 0.3]}, "trained_betas has 3 values; it must have one for each of 1000 timesteps"),
+    ({"trained_betas": [0.1, "x"]}, f"trained_betas is [0.1, 'x']; {BETAS}"),
+    ({"trained_betas": ["x" * 90]}, f"trained_betas is ['{'x' * 77}…; {BETAS}"),
+    ({"trained_betas": 0.1}, f"trained_betas is 0.1; {BETAS}"),
+    ({"prediction_type": 1}, "prediction_type is 1; it must be a name"),
+    ({"steps_offset": 100_000}, "steps_offset is 100000; it must be a whole number from 0 to 99999"),
+    ({"steps_offset": 1000}, "steps_offset is 1000; it must be a whole number from 0 to 999"),
+    ({"steps_offset": -1}, "steps_offset is -1; it must be a whole number from 0 to 99999"),
+    ({"timestep_spacing": "x"}, f"timestep_spacing is 'x'; {SPACING}"),
+    ({"timestep_spacing": ["leading"]}, f"timestep_spacing is ['leading']; {SPACING}"),
+    ({"solver_order": 10**10}, "solver_order is 10000000000; it must be a whole number from 1 to 10"),
+    ({"clip_sample_range": 0}, "clip_sample_range is 0; it must be a number above 0"),
+]
+
+
+@pytest.mark.parametrize(("scheduler", "words"), NO_SCHEDULES, ids=[words.split(";")[0] for _, words in NO_SCHEDULES])
+def test_a_noise_schedule_out_of_bounds_is_refused_by_its_key(
+    make_checkpoint: MakeCheckpoint, scheduler: dict[str, object], words: str
+) -> None:
+    error = refused(make_checkpoint(scheduler=scheduler))
+    assert (error.code, error.message) == (ErrorCode.INCOMPATIBLE_CHECKPOINT, f"scheduler_config.json: {words}")
+
+
+def test_a_configuration_of_many_megabytes_is_not_read(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    (folder / "config.json").write_text("{}" + " " * 999_999)
+    error = refused(folder)
+    assert (error.code, error.message) == (
+        ErrorCode.CORRUPT_CHECKPOINT,
+        "config.json has 1000001 bytes; a configuration has at most 1000000",
+    )
+
+
+def test_a_configuration_that_is_nested_without_end_is_corrupt(make_checkpoint: MakeCheckpoint) -> None:
+    folder = make_checkpoint()
+    (folder / "config.json").write_text("[" * 400_000)
+    assert refused(folder).message.startswith("config.json is not JSON")
 
 
 def test_a_configuration_that_is_not_json_is_corrupt(make_checkpoint: MakeCheckpoint) -> None:

@@ -99,6 +99,23 @@ def test_each_batch_gets_a_scheduler_without_memory_of_the_last() -> None:
         (Sampler(), {"prediction_type": "magic"}, "prediction_type 'magic'; use one of another model"),
         (Sampler(), {"beta_schedule": "magic"}, "scheduler_config.json does not describe a noise schedule"),
         (Sampler(name=SamplerName.UNI_PC_MULTISTEP), {"use_flow_sigmas": True}, "flow-matching models"),
+        (Sampler(), {"num_train_timesteps": 10**12}, "num_train_timesteps is 1000000000000; it must be a whole number"),
+        (
+            Sampler(),
+            {"timestep_spacing": "x"},
+            "timestep_spacing is 'x'; it must be one of leading, trailing, linspace",
+        ),
+        (
+            Sampler(steps=1000),
+            {"steps_offset": 1},
+            "sampler.steps: DDIM in 1000 steps begins at timestep 1000 with this model's steps_offset 1, and its last "
+            "is 999; take fewer steps",
+        ),
+        (
+            Sampler(name=SamplerName.EULER_DISCRETE),
+            {"sigma_min": "x", "sigma_max": "y", "use_karras_sigmas": True},
+            "scheduler_config.json does not describe a noise schedule that EulerDiscrete takes",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -15,7 +15,14 @@ from diffrun_contracts.params.infer import InferenceConfig
 from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
 from diffrun_worker.inference.classes import CheckpointInfo
 from diffrun_worker.sampling.classes import read_classes
-from diffrun_worker.sampling.loader import Model, find_parts, load_conditional, read_config, sample_shape
+from diffrun_worker.sampling.loader import (
+    Model,
+    find_parts,
+    load_conditional,
+    read_config,
+    read_scheduler_config,
+    sample_shape,
+)
 from diffrun_worker.sampling.weights import weight_files
 
 _PICKLES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl"})
@@ -36,7 +43,7 @@ def load_checkpoint(path: str | Path) -> CheckpointInfo:
         classes=classes.names,
         null_class=classes.null,
         shape=sample_shape(config),
-        scheduler_config=read_config(scheduler),
+        scheduler_config=read_scheduler_config(scheduler),
     )
 
 

@@ -15,16 +15,22 @@ import torch
 from torch import Tensor
 
 from diffrun_contracts.params import DType
+from diffrun_worker.checkpoints import MAX_CONFIG_BYTES
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.models.registry import NETWORKS
 from diffrun_worker.sampling import weights
 from diffrun_worker.sampling.classes import read_classes
+from diffrun_worker.sampling.noise_config import check_noise_config
 from diffrun_worker.sampling.winograd import use_winograd
 
 CONDITIONAL_CLASS = "UNet2DModel"
 """The one network that takes `class_labels`."""
 
+MAX_SIZE = 4096
+"""Pixels a side: sixteen times the largest such models, and still one sample is but 200 MB."""
+
 _CHANNELS = (1, 3)
+_MAX_LAYERS = 64  # that a level has: a network has 2 or 3, and each costs time and memory before a weight is read
 # Fewer channels leave the CPU's vector units idle in channels_last. Measured: see benchmarks/sampling.py, `formats`.
 _CHANNELS_LAST_FROM = 64
 
@@ -67,7 +73,7 @@ def load_model(folder: Path, device: str = "cpu", dtype: DType = DType.FLOAT32) 
     """
     unet_folder, scheduler_file = find_parts(folder)
     config = read_config(unet_folder / "config.json")
-    scheduler_config = read_config(scheduler_file)
+    scheduler_config = read_scheduler_config(scheduler_file)
     _check_class(config)
     _check_unconditional(config)
     return _load(unet_folder, config, scheduler_config, device, dtype)
@@ -80,7 +86,7 @@ def load_conditional(folder: Path, device: str = "cpu", dtype: DType = DType.FLO
     """
     unet_folder, scheduler_file = find_parts(folder)
     config = read_config(unet_folder / "config.json")
-    scheduler_config = read_config(scheduler_file)
+    scheduler_config = read_scheduler_config(scheduler_file)
     _check_class(config)
     _check_conditional(config)
     classes = read_classes(folder, config)
@@ -130,13 +136,25 @@ def find_parts(folder: Path) -> tuple[Path, Path]:
 
 def read_config(file: Path) -> dict[str, Any]:
     """A JSON object. Raises PermanentError `CorruptCheckpoint`."""
+    if file.stat().st_size > MAX_CONFIG_BYTES:
+        raise PermanentError(
+            ErrorCode.CORRUPT_CHECKPOINT,
+            f"{file.name} has {file.stat().st_size} bytes; a configuration has at most {MAX_CONFIG_BYTES}",
+        )
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PermanentError(ErrorCode.CORRUPT_CHECKPOINT, f"{file.name} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise PermanentError(ErrorCode.CORRUPT_CHECKPOINT, f"{file.name} is not a JSON object")
     return content
+
+
+def read_scheduler_config(file: Path) -> dict[str, Any]:
+    """A noise schedule's configuration. Raises PermanentError: `CorruptCheckpoint`, `IncompatibleCheckpoint`."""
+    config = read_config(file)
+    check_noise_config(config)
+    return config
 
 
 def _check_class(config: Mapping[str, Any]) -> None:
@@ -174,13 +192,18 @@ def sample_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
     if channels not in _CHANNELS:
         raise _incompatible(f"in_channels is {channels}; an image has 1 or 3 channels")
     match size if isinstance(size, list) else [size, size]:
-        case [int(height), int(width)] if height > 0 and width > 0:
+        case [int(height), int(width)] if 0 < height <= MAX_SIZE and 0 < width <= MAX_SIZE:
             return channels, height, width
         case _:
-            raise _incompatible(f"sample_size is {size!r}; it must be a whole number, or a height and a width")
+            raise _incompatible(
+                f"sample_size is {size!r}; it must be a whole number from 1 to {MAX_SIZE}, or such a height and width"
+            )
 
 
 def _check_weights(folder: Path, network: Any, config: Mapping[str, Any]) -> None:
+    layers = config.get("layers_per_block", 1)
+    if type(layers) is not int or not 1 <= layers <= _MAX_LAYERS:
+        raise _incompatible(f"layers_per_block is {layers!r}; it must be a whole number from 1 to {_MAX_LAYERS}")
     found = {name: info for file in weights.weight_files(folder) for name, info in weights.read_header(file).items()}
     try:
         # On the meta device a network has shapes and no memory, however large the configuration says it is.

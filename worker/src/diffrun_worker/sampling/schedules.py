@@ -19,9 +19,12 @@ from torch import Generator, Tensor
 
 from diffrun_contracts.params import Sampler, SamplerName, TimestepSpacing
 from diffrun_worker.errors import ErrorCode, PermanentError, invalid_params
+from diffrun_worker.sampling.noise_config import check_noise_config
 
 MAX_SNR = 1000.0
 
+# What diffusers raises for a configuration that it cannot make a schedule of; an ImportError is of a missing SciPy.
+_NO_SCHEDULE = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError, ImportError)
 _EPSILON, _V, _SAMPLE = "epsilon", "v_prediction", "sample"
 
 
@@ -60,6 +63,7 @@ class Schedule:
         Raises PermanentError `InvalidParams` where the sampler cannot do what is asked, and
         `IncompatibleCheckpoint` where the configuration is not one of a noise schedule.
         """
+        check_noise_config(config)
         self.sampler = sampler
         self._class: Any = getattr(diffusers, f"{sampler.name}Scheduler")
         self._config = dict(config)
@@ -71,17 +75,28 @@ class Schedule:
         scheduler = self._make()
         self.prediction_type = str(scheduler.config.prediction_type)
         self._check(scheduler.config)
-        self.timesteps: Tensor = self.start().timesteps
+        self.timesteps: Tensor = self._first_timesteps()
         """[calls] on the CPU, descending."""
+        self._check_timesteps(scheduler.config)
 
     def _make(self) -> Any:
         try:
             return self._class.from_config(self._config)
-        except (ValueError, TypeError, NotImplementedError) as error:
-            raise PermanentError(
-                ErrorCode.INCOMPATIBLE_CHECKPOINT,
-                f"scheduler_config.json does not describe a noise schedule that {self.sampler.name} takes: {error}",
-            ) from error
+        except _NO_SCHEDULE as error:
+            raise self._incompatible(error) from error
+
+    def _first_timesteps(self) -> Tensor:
+        try:
+            timesteps: Tensor = self.start().timesteps
+        except _NO_SCHEDULE as error:
+            raise self._incompatible(error) from error
+        return timesteps
+
+    def _incompatible(self, error: Exception) -> PermanentError:
+        return PermanentError(
+            ErrorCode.INCOMPATIBLE_CHECKPOINT,
+            f"scheduler_config.json does not describe a noise schedule that {self.sampler.name} takes: {error}",
+        )
 
     def _check(self, config: Any) -> None:
         name, steps, traits = self.sampler.name, self.sampler.steps, TRAITS[self.sampler.name]
@@ -107,6 +122,15 @@ class Schedule:
             raise PermanentError(
                 ErrorCode.INCOMPATIBLE_CHECKPOINT,
                 "scheduler_config.json: use_flow_sigmas is set; flow-matching models are not supported",
+            )
+
+    def _check_timesteps(self, config: Any) -> None:
+        """An offset shifts leading timesteps upwards, and with many steps beyond what the model was trained with."""
+        last, highest = config.num_train_timesteps - 1, float(self.timesteps.max())
+        if highest > last:
+            raise invalid_params(
+                f"sampler.steps: {self.sampler.name} in {self.sampler.steps} steps begins at timestep {highest:g} with "
+                f"this model's steps_offset {config.steps_offset}, and its last is {last}; take fewer steps"
             )
 
     def start(self) -> Any:
