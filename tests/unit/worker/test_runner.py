@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from diffrun_contracts import names
 from diffrun_contracts.task import BlockResult, BlockTask, RunRef
 from diffrun_worker import registry
 from diffrun_worker.assignment import Assignment
-from diffrun_worker.block import BlockContext, Shard
+from diffrun_worker.block import BlockContext, Interruption, Shard
+from diffrun_worker.control import Control
 from diffrun_worker.errors import PermanentError, Stopped
 from diffrun_worker.runner import run_assignment
 
@@ -241,3 +243,27 @@ def test_a_signed_url_or_password_of_redis_is_in_no_log(
     assert worker.run(redis_url="redis://worker:hunter2@127.0.0.1:1/0") == 0
     assert "Redis does not take events" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("moment", ["in the block", "after it"])
+def test_sigterm_leaves_redis_little_time_and_every_file_is_there(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    from diffrun_worker import runner
+
+    monkeypatch.setattr(runner, "SETTLE_SECONDS", 20.0)
+    monkeypatch.setattr(runner, "FAREWELL_SECONDS", 0.3)
+
+    def script(ctx: BlockContext) -> dict[str, Any]:
+        ctx.metric("a", 0.5, step=0)
+        monkeypatch.setattr(Control, "interruption", Interruption.STOP)
+        if moment == "in the block":
+            raise Stopped
+        return {}
+
+    started = time.monotonic()
+    expected = 143 if moment == "in the block" else 0
+    assert worker.run(script, redis_url="redis://127.0.0.1:1/0") == expected
+    assert time.monotonic() - started < 10
+    assert [event["type"] for event in worker.events()] == ["block_started", "metric", "block_finished"]
+    assert (worker.told().error is not None, worker.told().dropped_metrics) == (expected == 143, 1)

@@ -129,6 +129,11 @@ class Publisher:
             self._trim()
             self._changed.notify_all()
 
+    def wait_sent(self, timeout: float) -> bool:
+        """Waits until all is sent, at most `timeout` seconds long. Returns whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting, timeout)
+
     def settle(self, timeout: float) -> int:
         """Waits until all is sent, at most `timeout` seconds; then gives up the metrics that still wait.
 

@@ -6,12 +6,14 @@ there; `result.json`; the event `block_finished`; the termination message; the e
 
 import gc
 import logging
+import time
 from dataclasses import dataclass
 
 from diffrun_contracts import names
 from diffrun_contracts.events import BlockFinished, BlockStarted
 from diffrun_contracts.task import BlockResult, ErrorInfo
 from diffrun_worker.assignment import Assignment
+from diffrun_worker.block import Interruption
 from diffrun_worker.context import WorkerContext
 from diffrun_worker.control import Control
 from diffrun_worker.device import pick_device, versions
@@ -28,7 +30,8 @@ logger = logging.getLogger(__name__)
 SETTLE_SECONDS = 10.0
 """How long a finished block waits for Redis to take its events."""
 FAREWELL_SECONDS = 2.0
-"""How long the very last event waits for Redis."""
+"""How long the very last event waits for Redis; also how long the others do after SIGTERM, when SIGKILL is near."""
+_LOOK_SECONDS = 0.1  # between two looks at whether SIGTERM has come
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class _Session:
             self.journal.flush()
         except BlockError as error:
             code, result = self._failure(error, code, result)
-        dropped = self.publisher.settle(SETTLE_SECONDS) if self.publisher else 0
+        dropped = self._settle(self.publisher, stopped=code == names.EXIT_TERMINATED) if self.publisher else 0
         result = result.model_copy(update={"dropped_metrics": dropped})
         if code == names.EXIT_DONE:
             try:
@@ -95,6 +98,15 @@ class _Session:
             except BlockError as error:
                 code, result = self._failure(error, code, result)
         return self._close(code, result)
+
+    def _settle(self, publisher: Publisher, *, stopped: bool) -> int:
+        """Waits for Redis, and returns how many points it did not get. SIGTERM may also come meanwhile."""
+        started = time.monotonic()
+        while not publisher.wait_sent(_LOOK_SECONDS):
+            stopped = stopped or self.control.interruption is Interruption.STOP
+            if time.monotonic() - started >= (FAREWELL_SECONDS if stopped else SETTLE_SECONDS):
+                break
+        return publisher.settle(0)
 
     def _close(self, code: int, result: BlockResult) -> Outcome:
         last = BlockFinished(
