@@ -3,7 +3,9 @@
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from diffrun_contracts.events import EVENT_ADAPTER, Artifact, ArtifactWritten, B
 from diffrun_contracts.task import BlockTask, RunRef
 from diffrun_worker import journal as module
 from diffrun_worker.block import Point
-from diffrun_worker.errors import BlockError, PermanentError
+from diffrun_worker.errors import BlockError, PermanentError, TemporaryError
 from diffrun_worker.journal import Journal
 from diffrun_worker.publisher import Entry
 from diffrun_worker.workspace import Workspace
@@ -191,6 +193,43 @@ def test_a_full_disk_is_told_to_whoever_comes_next_and_the_end_still_reaches_red
     with pytest.raises(PermanentError, match="DiskFull"):
         opened.journal.close(BlockFinished(succeeded=False))
     assert [json.loads(line)["body"]["type"] for line in opened.offered] == ["block_finished"]
+
+
+def test_a_full_disk_that_does_not_say_how_full_it_is_is_a_full_disk(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def gone(path: Path) -> Any:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(shutil, "disk_usage", gone)
+    opened.journal.metrics([Point("a", 0.5, 0)])
+    with pytest.raises(PermanentError, match=r"DiskFull: .* bytes needed, an unknown number free on the workspace"):
+        opened.journal.flush()
+
+
+@pytest.mark.parametrize("end", ["flush", "close"])
+def test_a_thread_that_died_without_a_word_is_no_success(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    def die(work: Callable[[], None]) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(threading, "excepthook", lambda died: None)
+    monkeypatch.setattr(opened.journal, "_guarded", die)
+    opened.journal.metrics([Point("a", 0.5, 0)])
+    with pytest.raises(TemporaryError) as caught:
+        getattr(opened.journal, end)()
+    assert str(caught.value) == "UnexpectedError: the journal's thread ended before everything was written"
+
+
+def test_a_flush_after_the_end_is_told_that_nothing_is_written_any_more(opened: Opened) -> None:
+    opened.journal.close()
+    with pytest.raises(TemporaryError, match="ended before everything was written"):
+        opened.journal.flush()
 
 
 def test_a_point_that_no_reader_would_take_fails_the_block_and_loses_nothing_else(opened: Opened) -> None:

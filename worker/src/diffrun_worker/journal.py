@@ -68,6 +68,7 @@ class Journal:
         self._progress: tuple[int, int] | None = None
         self._wake = threading.Event()
         self._closing = False
+        self._finished = False  # the thread came to its regular end
         self._broken = False  # the file takes nothing any more
         self._write_manifest()
         self._spool = Spool(workspace.place(f"{self.directory}/{names.EVENTS_FILE}"))
@@ -110,6 +111,8 @@ class Journal:
         self._wake.set()
         while not reached.wait(FLUSH_SECONDS) and self._thread.is_alive():
             pass
+        if not reached.is_set():
+            self._fail(_ended_early())
         if self._segments is not None:
             self._segments.flush()
         self.raise_failure()
@@ -121,6 +124,8 @@ class Journal:
         self._closing = True
         self._wake.set()
         self._thread.join()
+        if not self._finished:
+            self._fail(_ended_early())
         if self._segments is not None:
             self._segments.close()
         self.raise_failure()
@@ -139,6 +144,7 @@ class Journal:
             if closing:
                 break
         self._guarded(self._finish)
+        self._finished = True
 
     def _rounds_until_empty(self) -> None:
         first = True
@@ -247,6 +253,11 @@ class Journal:
         return TemporaryError(
             ErrorCode.WORKSPACE_UNAVAILABLE, f"cannot write {self.directory}/{names.EVENTS_FILE}: {error.strerror}"
         )
+
+
+def _ended_early() -> TemporaryError:
+    """What nobody has told of: what was taken may be in no file."""
+    return TemporaryError(ErrorCode.UNEXPECTED_ERROR, "the journal's thread ended before everything was written")
 
 
 def _nobody(entries: Iterable[Entry]) -> None:

@@ -119,7 +119,7 @@ class StoredWorkspace(Workspace):
         """The error of a scratch space without room; `what` continues "no room to …"."""
         return PermanentError(
             ErrorCode.DISK_FULL,
-            f"no room to {what}: {needed} bytes needed, {self.free_bytes()} free in the pod's scratch space, "
+            f"no room to {what}: {needed} bytes needed, {self._free_words()} free in the pod's scratch space, "
             "through which files of an object store pass; raise worker.scratch.cache",
         )
 

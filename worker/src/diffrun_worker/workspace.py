@@ -165,6 +165,13 @@ class Workspace:
         """What may still be written by a user without privileges."""
         return shutil.disk_usage(self.root).free
 
+    def _free_words(self) -> str:
+        """How many bytes are free, for the error of a full disk: one that cannot even be asked is no other error."""
+        try:
+            return str(self.free_bytes())
+        except OSError:
+            return "an unknown number"
+
     def require_free(self, needed: int, what: str) -> None:
         """Raises PermanentError `DiskFull` unless `needed` bytes are free; `what` continues "no room to …"."""
         if self.free_bytes() < needed:
@@ -174,7 +181,7 @@ class Workspace:
         """The error of a workspace without room; `what` continues "no room to …"."""
         return PermanentError(
             ErrorCode.DISK_FULL,
-            f"no room to {what}: {needed} bytes needed, {self.free_bytes()} free on the workspace; "
+            f"no room to {what}: {needed} bytes needed, {self._free_words()} free on the workspace; "
             "delete old runs' files or enlarge the volume",
         )
 
