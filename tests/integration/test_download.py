@@ -1,9 +1,13 @@
 """downloadCheckpoint with the real Hub client against the Hub's look-alike: what comes, and what comes only once."""
 
+import errno
+import fcntl
 import hashlib
 import json
 import logging
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from download_kit import REPO, download, downloads
@@ -12,7 +16,7 @@ from diffrun_testkit import repos
 from diffrun_testkit.repos import lookalike
 from diffrun_testkit.servers import HubThread
 from diffrun_worker.block import Outputs
-from diffrun_worker.blocks.download import complete_checkpoint
+from diffrun_worker.blocks.download import _Download, complete_checkpoint
 from diffrun_worker.errors import BlockError, Stopped, TemporaryError
 from diffrun_worker.testing import RecordingContext
 
@@ -82,6 +86,66 @@ def test_two_downloads_at_once_share_one(hub: HubThread, ctx: RecordingContext) 
     assert {each["model_path"] for each in outputs} == {outputs[0]["model_path"]}
     assert sorted(each["downloaded_bytes"] for each in outputs) == [0, 0, 0, outputs[0]["size"]]
     assert sorted(downloads(hub)) == sorted(set(downloads(hub)))
+
+
+def between(monkeypatch: pytest.MonkeyPatch, method: str, other: Callable[[], Outputs]) -> list[Outputs]:
+    """Lets another download of the same commit run from its beginning to its end when the first gets to a method."""
+    met: list[Outputs] = []
+    real = getattr(_Download, method)
+
+    def patched(self: _Download, *arguments: Any) -> Any:
+        monkeypatch.setattr(_Download, method, real)
+        met.append(other())
+        return real(self, *arguments)
+
+    monkeypatch.setattr(_Download, method, patched)
+    return met
+
+
+@pytest.mark.parametrize("number", [0, errno.ENOLCK, errno.EOPNOTSUPP], ids=["ignored", "ENOLCK", "EOPNOTSUPP"])
+@pytest.mark.parametrize("moment", ["_judge", "_publish"])
+def test_without_locks_two_downloads_only_do_the_work_twice(
+    hub: HubThread, ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch, moment: str, number: int
+) -> None:
+    def flock(file: int, operation: int) -> None:
+        if number:
+            raise OSError(number, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    met = between(monkeypatch, moment, lambda: download(RecordingContext(ctx.root)))
+    outputs = download(ctx)
+    assert outputs["model_path"] == met[0]["model_path"]
+    assert complete_checkpoint(ctx.workspace, str(outputs["model_path"])) is not None
+    assert not list(ctx.root.rglob("*.partial"))
+
+
+def test_a_complete_checkpoint_that_others_may_be_reading_is_not_replaced(
+    hub: HubThread, ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restore() -> Outputs:
+        spare.rename(folder)
+        return outputs
+
+    outputs = download(ctx)
+    folder = ctx.workspace.path(str(outputs["model_path"]))
+    node, spare = folder.stat().st_ino, ctx.root / "spare"
+    folder.rename(spare)
+    between(monkeypatch, "_publish", restore)
+    assert download(ctx)["downloaded_bytes"] == outputs["size"]
+    assert folder.stat().st_ino == node
+    assert not list(ctx.root.rglob("*.partial"))
+
+
+def test_a_download_that_lost_its_files_to_nobody_may_be_tried_again(
+    hub: HubThread, ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(self: _Download) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(_Download, "_judge", taken)
+    with pytest.raises(TemporaryError) as caught:
+        download(ctx)
+    assert str(caught.value) == f"DownloadIncomplete: another download of {REPO} took or removed this one's files"
 
 
 def test_the_folder_layout_is_kept(hub: HubThread, ctx: RecordingContext) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from diffrun_worker.errors import ErrorCode, PermanentError, TemporaryError
 from diffrun_worker.hashing import git_blob_sha1, sha256_file
 from diffrun_worker.hub import Commit, Hub, RepoFile
+from diffrun_worker.workspace import NO_LOCKS_ERRNOS
 
 SPARE_BYTES = 16 * 1024 * 1024
 """Room for the run's own files beside what is downloaded."""
@@ -45,14 +46,23 @@ def verify(hub: Hub, commit: Commit, file: RepoFile, path: Path, check: Callable
 def locked(path: Path, check: Callable[[], None]) -> Iterator[None]:
     """Holds an advisory lock on a file; whoever waits for it still stops and pauses.
 
-    Where a filesystem ignores locks the checksums still hold: two downloads then only do the work twice.
+    Where a filesystem has no locks, or ignores them, two downloads only do the work twice: the Hub's client writes
+    into files of its own, the checksums hold, and who finds its files gone looks for what the other made of them.
     """
     with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                check()
-                time.sleep(LOCK_POLL_SECONDS)
+        while not _try_lock(file.fileno()):
+            check()
+            time.sleep(LOCK_POLL_SECONDS)
         yield
+
+
+def _try_lock(file: int) -> bool:
+    """Whether the lock is held, or the filesystem has none; False while another has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS_ERRNOS:
+            raise
+    return True

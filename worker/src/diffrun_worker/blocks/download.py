@@ -26,7 +26,7 @@ from diffrun_worker.checkpoints import (
     require_components,
     verify_safetensors,
 )
-from diffrun_worker.errors import ErrorCode, PermanentError
+from diffrun_worker.errors import ErrorCode, PermanentError, TemporaryError
 from diffrun_worker.fetching import SPARE_BYTES, locked, verify
 from diffrun_worker.hub import Commit, Hub, RepoFile
 from diffrun_worker.selection import Selection, select_files
@@ -111,17 +111,32 @@ class _Download:
         """The complete checkpoint's manifest."""
         self.final.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.final.with_name(f"{self.commit.sha}.lock"), self.ctx.check_pause):
-            manifest = complete_checkpoint(self.ctx.workspace, self.folder)
+            manifest = self._complete()
             if manifest is not None:
                 return manifest
             there = sum(file.size for file in self.selection.files if (self.partial / file.name).is_file())
             self.ctx.workspace.require_free(self.total - there + SPARE_BYTES, f"download {self.hub.repo}")
             try:
                 return self._fetch_all()
+            except FileNotFoundError as error:
+                return self._taken_by_another(error)
             except OSError as error:
                 if error.errno in DISK_FULL_ERRNOS:
                     raise self.ctx.workspace.disk_full(f"download {self.hub.repo}", self.total) from error
                 raise
+
+    def _complete(self) -> CheckpointManifest | None:
+        return complete_checkpoint(self.ctx.workspace, self.folder)
+
+    def _taken_by_another(self, error: FileNotFoundError) -> CheckpointManifest:
+        """Without locks another download of the commit may give the files their final name under our hands."""
+        manifest = self._complete()
+        shutil.rmtree(self.partial, ignore_errors=True)
+        if manifest is None:
+            raise TemporaryError(
+                ErrorCode.DOWNLOAD_INCOMPLETE, f"another download of {self.hub.repo} took or removed this one's files"
+            ) from error
+        return manifest
 
     def _fetch_all(self) -> CheckpointManifest:
         hashes = {file.name: self._fetch(file) for file in self.selection.configurations}
@@ -168,11 +183,14 @@ class _Download:
         self.ctx.progress(min(self.done + self.current, self.total), self.total)
 
     def _publish(self, manifest: CheckpointManifest) -> CheckpointManifest:
-        """Gives the directory its final name, durably."""
+        """Gives the directory its final name, durably, unless a complete checkpoint has got it meanwhile."""
         shutil.rmtree(self.partial / ".cache", ignore_errors=True)  # the client's own notes
         (self.partial / MANIFEST).write_text(manifest.to_json())
         for name in (*manifest.files, MANIFEST):
             fsync_file(self.partial / name)
+        if (meanwhile := self._complete()) is not None:
+            shutil.rmtree(self.partial)
+            return meanwhile
         if self.final.exists():
             # Damaged, or it would have been taken. A reader that has its files open keeps them.
             shutil.rmtree(self.final)

@@ -153,7 +153,11 @@ class DatasetCache:
             self.workspace.require_free(needed + SPARE_BYTES * bool(missing), f"download {self.hub.repo}")
             try:
                 for file, path in missing:
-                    self._fetch(commit, file, path, needed)
+                    try:
+                        self._fetch(commit, file, path, needed)
+                    except FileNotFoundError:
+                        if not _whole(path, file):  # without locks another download may have taken it there
+                            raise
             except OSError as error:
                 if error.errno in DISK_FULL_ERRNOS:
                     raise self.workspace.disk_full(f"download {self.hub.repo}", needed) from error
