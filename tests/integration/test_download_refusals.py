@@ -220,6 +220,7 @@ def test_a_repository_that_is_no_safe_checkpoint_is_refused_for_good(
     assert (type(error), error.code, error.message) == (PermanentError, code, expected)
     if "weights" not in words and code != "CorruptCheckpoint":
         assert repos.WEIGHTS not in downloads(hub), "judged before a weight is fetched"
+    assert not list(ctx.root.rglob("*.partial")), "what will never be a checkpoint takes no room"
 
 
 @pytest.mark.parametrize("repo", ["https://huggingface.co/google/ddpm-cat-256", "../ddpm", "ddpm-cat-256", "a/../b"])

@@ -34,6 +34,8 @@ from diffrun_worker.workspace import DISK_FULL_ERRNOS, Workspace, fsync_dir, fsy
 
 MANIFEST = "diffrun-checkpoint.json"
 
+_REFUSALS = frozenset({ErrorCode.CORRUPT_CHECKPOINT, ErrorCode.REMOTE_CODE, ErrorCode.UNSUPPORTED_CLASS})
+"""Of what a commit holds, which never changes: its files are of no use to anybody. After other errors they are."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -120,6 +122,10 @@ class _Download:
                 return self._fetch_all()
             except FileNotFoundError as error:
                 return self._taken_by_another(error)
+            except PermanentError as error:
+                if error.code in _REFUSALS:
+                    shutil.rmtree(self.partial, ignore_errors=True)
+                raise
             except OSError as error:
                 if error.errno in DISK_FULL_ERRNOS:
                     raise self.ctx.workspace.disk_full(f"download {self.hub.repo}", self.total) from error
