@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from download_kit import REPO, download, downloads
+from huggingface_hub import constants
 
 from diffrun_testkit import repos
 from diffrun_testkit.repos import lookalike
@@ -164,8 +165,20 @@ def test_the_folder_layout_is_kept(hub: HubThread, ctx: RecordingContext) -> Non
     assert (path / "scheduler" / "scheduler_config.json").is_file()
 
 
-def test_a_connection_that_breaks_once_goes_on_where_it_was(hub: HubThread, ctx: RecordingContext) -> None:
-    download(ctx, f"{REPO}-fault-cut-once")
+def sent(hub: HubThread) -> list[str]:
+    """The SHA-256 of each large file that was sent, as often as it was."""
+    return [path.rsplit("/", 1)[-1] for method, path in hub.server.requests if method == "GET" and "/_lfs/" in path]
+
+
+def test_a_connection_that_breaks_once_goes_on_where_it_was(
+    hub: HubThread, ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)  # of what was begun of a chunk nothing is kept
+    outputs = download(ctx, f"{REPO}-fault-cut-once")
+    assert sum(each == lookalike().files[repos.WEIGHTS].sha256 for each in sent(hub)) == 2, "it broke, once"
+    assert outputs["downloaded_bytes"] == outputs["size"]
+    done = [done for done, _ in ctx.progressed]
+    assert done == sorted(done), "the client takes back what it begins anew"
 
 
 def test_a_token_opens_a_gated_repository_and_is_told_nowhere(

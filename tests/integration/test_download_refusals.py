@@ -1,12 +1,14 @@
 """downloadCheckpoint against a Hub that fails and repositories that are unsafe: each refused in words of its own."""
 
+import errno
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from download_kit import REPO, download, downloads
+from huggingface_hub import constants, file_download
 
 from diffrun_contracts.params import DownloadCheckpoint as Params
 from diffrun_testkit import repos
@@ -244,6 +246,50 @@ def test_a_workspace_without_room_is_told_before_a_weight_is_fetched(
         "delete old runs' files or enlarge the volume"
     )
     assert downloads(hub) == []
+
+
+def test_a_workspace_that_gets_full_amid_the_weights_is_told_and_whole_files_are_kept(
+    hub: HubThread, ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+    real = file_download.http_get
+
+    class Filling:
+        """A file of weights, on a disk with room for the first half of them."""
+
+        def __init__(self, file: BinaryIO) -> None:
+            self.file = file
+
+        def write(self, data: bytes) -> int:
+            nonlocal written
+            if written + len(data) > weights.size // 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written += self.file.write(data)
+            return len(data)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+    def http_get(url: str, temp_file: BinaryIO, **options: Any) -> None:
+        real(url, Filling(temp_file) if options["expected_size"] == weights.size else temp_file, **options)
+
+    served = lookalike()
+    weights = served.files[repos.WEIGHTS]
+    needed = sum(
+        served.files[name].size for name in ("config.json", "model_index.json", "scheduler_config.json", repos.WEIGHTS)
+    )
+    monkeypatch.setattr(Workspace, "free_bytes", lambda self: 7 if written else 2**40)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
+    monkeypatch.setattr(file_download, "http_get", http_get)
+    error = refused(ctx)
+    assert (type(error), error.code) == (PermanentError, "DiskFull")
+    assert error.message == (
+        f"no room to download {REPO}: {needed} bytes needed, 7 free on the workspace; "
+        "delete old runs' files or enlarge the volume"
+    )
+    monkeypatch.undo()
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    assert download(ctx)["downloaded_bytes"] == weights.size, "whole files are kept"
 
 
 def test_no_message_shows_a_url_that_might_be_signed(hub: HubThread, ctx: RecordingContext) -> None:
