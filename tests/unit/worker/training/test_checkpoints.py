@@ -78,7 +78,7 @@ def test_the_newest_comes_back_with_everything_that_was_saved(
 def test_a_kill_at_any_write_leaves_the_state_of_before_or_the_new_one(
     tmp_path: Path, snapshot: Callable[[int], Snapshot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moments = ["save_model", "save_file", "sha256_file", "fsync_file", "fsync_dir"]
+    moments = ["write_model", "save_file", "sha256_file", "fsync_file", "fsync_dir"]
     for number, moment in enumerate(moments):
         folder = CheckpointFolder(tmp_path / moment, keep=1)
         save(folder, snapshot(1))
@@ -115,6 +115,22 @@ def test_a_full_disk_is_told_and_the_older_state_still_loads(
     with pytest.raises(PermanentError, match=r"no room to save the checkpoint of step 2: .* untouched") as caught:
         save(folder, snapshot(2))
     assert caught.value.code == "DiskFull"
+    assert newest_step(folder) == 1
+    assert len(list((tmp_path / "state").iterdir())) == 1
+
+
+def test_a_disk_that_is_full_before_the_first_weight_is_told_in_the_same_words(
+    tmp_path: Path, snapshot: Callable[[int], Snapshot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    save(folder, snapshot(1))
+
+    def no_room(file: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", no_room)
+    with pytest.raises(PermanentError, match=r"no room to save the checkpoint of step 2: .* untouched"):
+        save(folder, snapshot(2))
     assert newest_step(folder) == 1
     assert len(list((tmp_path / "state").iterdir())) == 1
 

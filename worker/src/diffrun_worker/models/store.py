@@ -38,14 +38,12 @@ def save_model(
 
     Raises PermanentError `DiskFull`, and ValueError where `classes` are not those of the network.
     """
-    _check_classes(unet, classes)
     recover(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(folder)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir()
-        _write(partial, unet, scheduler_config, classes)
+        write_model(partial, unet, scheduler_config, classes)
         _make_durable(partial)
     except Exception as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -75,7 +73,15 @@ def _switch(partial: Path, folder: Path) -> None:
     shutil.rmtree(_previous(folder), ignore_errors=True)  # the new one stands; `recover` deletes what is left
 
 
-def _write(folder: Path, unet: Any, scheduler_config: Mapping[str, Any], classes: Sequence[str] | None) -> None:
+def write_model(
+    folder: Path, unet: Any, scheduler_config: Mapping[str, Any], classes: Sequence[str] | None = None
+) -> None:
+    """The files of `save_model` in a new folder, for who makes them durable with others, and tells of a full disk.
+
+    Raises OSError, and ValueError where `classes` are not those of the network.
+    """
+    _check_classes(unet, classes)
+    folder.mkdir()
     (folder / SINGLE_FILE).write_bytes(tensor_bytes(unet.state_dict()))
     config = json.loads(unet.to_json_string())
     config.pop("_name_or_path", None)  # where a network was once loaded from is nobody's business

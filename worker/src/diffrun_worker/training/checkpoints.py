@@ -26,7 +26,7 @@ from diffrun_worker.checkpoints import verify_safetensors
 from diffrun_worker.errors import ErrorCode, PermanentError
 from diffrun_worker.hashing import sha256_file
 from diffrun_worker.models.registry import NETWORKS
-from diffrun_worker.models.store import save_model
+from diffrun_worker.models.store import write_model
 from diffrun_worker.training.state import Snapshot
 from diffrun_worker.workspace import DISK_FULL_ERRNOS, Workspace, fsync_dir, fsync_file
 
@@ -206,7 +206,7 @@ def _disk_full_told(folder: Path, what: str, needed: int) -> Iterator[None]:
 def _write(
     folder: Path, snapshot: Snapshot, scheduler_config: Mapping[str, Any], classes: Sequence[str] | None
 ) -> None:
-    save_model(folder, snapshot.average, scheduler_config, classes)
+    write_model(folder, snapshot.average, scheduler_config, classes)
     save_file(dict(snapshot.tensors), folder / TENSORS_FILE)
     (folder / DOCUMENT_FILE).write_text(json.dumps(snapshot.document, indent=1, ensure_ascii=False) + "\n")
     files = {file.name: {"size": file.stat().st_size, "sha256": sha256_file(file)} for file in sorted(folder.iterdir())}
