@@ -18,7 +18,7 @@ from diffrun_testkit.repos import lookalike
 from diffrun_testkit.servers import HubThread
 from diffrun_worker.block import Outputs
 from diffrun_worker.blocks.download import _Download, complete_checkpoint
-from diffrun_worker.errors import BlockError, Stopped, TemporaryError
+from diffrun_worker.errors import BlockError, PermanentError, Stopped, TemporaryError
 from diffrun_worker.testing import RecordingContext
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
@@ -103,21 +103,30 @@ def between(monkeypatch: pytest.MonkeyPatch, method: str, other: Callable[[], Ou
     return met
 
 
-@pytest.mark.parametrize("number", [0, errno.ENOLCK, errno.EOPNOTSUPP], ids=["ignored", "ENOLCK", "EOPNOTSUPP"])
 @pytest.mark.parametrize("moment", ["_judge", "_publish"])
-def test_without_locks_two_downloads_only_do_the_work_twice(
-    hub: HubThread, ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch, moment: str, number: int
+def test_where_locks_are_ignored_two_downloads_only_do_the_work_twice(
+    hub: HubThread, ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    def flock(file: int, operation: int) -> None:
-        if number:
-            raise OSError(number, "no locks here")
-
-    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", lambda file, operation: None)
     met = between(monkeypatch, moment, lambda: download(RecordingContext(ctx.root)))
     outputs = download(ctx)
     assert outputs["model_path"] == met[0]["model_path"]
     assert complete_checkpoint(ctx.workspace, str(outputs["model_path"])) is not None
     assert not list(ctx.root.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP], ids=["ENOLCK", "EOPNOTSUPP"])
+def test_a_filesystem_that_refuses_locks_is_refused_with_what_to_do(
+    hub: HubThread, ctx: RecordingContext, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(file: int, operation: int) -> None:
+        raise OSError(number, "not here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(PermanentError) as caught:
+        download(ctx)
+    assert caught.value.code == "UnsupportedWorkspace"
+    assert "the workspace's filesystem has no file locks (not here), and downloads need them" in caught.value.message
 
 
 def test_a_complete_checkpoint_that_others_may_be_reading_is_not_replaced(

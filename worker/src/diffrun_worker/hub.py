@@ -19,28 +19,11 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import httpx2
 from huggingface_hub import DatasetInfo, HfApi, ModelInfo, constants, errors, hf_hub_download
-from huggingface_hub.utils import _fixes
 
 from diffrun_worker.errors import BlockError, ErrorCode, PermanentError, TemporaryError
-from diffrun_worker.workspace import NO_LOCKS_ERRNOS
 
 RepoKind = Literal["model", "dataset"]
 
-
-class _Lock(_fixes.FileLock):  # type: ignore[misc, name-defined]
-    """The client's lock of a file. It has a way of its own without locks, which it takes for ENOSYS only."""
-
-    def _acquire(self) -> None:
-        try:
-            super()._acquire()
-        except OSError as error:
-            if error.errno not in NO_LOCKS_ERRNOS:
-                raise
-            Path(self.lock_file).unlink(missing_ok=True)  # the other way takes a file of that name for a lock
-            raise NotImplementedError("use SoftFileLock instead") from error
-
-
-_fixes.FileLock = _Lock  # type: ignore[attr-defined]
 
 API_TIMEOUT = 30.0
 """Seconds that the Hub has to describe a repository."""

@@ -24,8 +24,6 @@ _SYNCERS = 8
 """fsyncs at a time: they wait for one commit of the file system's journal, where one after another each has its own."""
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 """What the kernel says when a volume, or a user's share of it, is full."""
-NO_LOCKS_ERRNOS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What it says when a volume has no advisory locks."""
 
 
 class Workspace:
