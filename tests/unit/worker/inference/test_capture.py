@@ -12,6 +12,7 @@ from torch import Tensor
 
 from diffrun_contracts.params.infer import CaptureConfig, FrameFormat, LatentFormat, VideoConfig
 from diffrun_worker.errors import PermanentError
+from diffrun_worker.inference import capture as capture_module
 from diffrun_worker.inference import reels as module
 from diffrun_worker.inference.capture import Capture
 from diffrun_worker.inference.lane import Lane
@@ -145,6 +146,30 @@ def test_a_batch_that_begins_again_in_halves_leaves_the_same_files(tmp_path: Pat
     for name in files(tmp_path / "whole"):
         if not name.startswith("videos"):
             assert (tmp_path / "halves" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("bound", "handed_over"), [(1, STEPS), (2**20, 1)], ids=["large steps", "small steps"])
+def test_small_steps_are_handed_over_together_and_large_ones_as_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: int, handed_over: int
+) -> None:
+    monkeypatch.setattr(capture_module, "GATHER_BYTES", bound)
+    put, jobs = Lane.put, []
+
+    def noting(lane: Lane, job: Callable[[], None], size: int) -> None:
+        jobs.append(size)
+        put(lane, job, size)
+
+    monkeypatch.setattr(Lane, "put", noting)
+    with make(tmp_path) as capture:
+        record(capture, [0, 1])
+    assert len(jobs) == handed_over
+    assert len(list((tmp_path / "frames").iterdir())) == 2 * STEPS
+
+
+def test_steps_of_a_batch_that_was_left_are_written_all_the_same(tmp_path: Path) -> None:
+    with make(tmp_path) as capture:
+        record(capture, [0], steps=2)
+    assert len(list((tmp_path / "frames").iterdir())) == 2
 
 
 def test_whoever_asked_hears_of_videos_once_they_are_there(tmp_path: Path) -> None:

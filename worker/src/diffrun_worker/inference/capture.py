@@ -1,14 +1,14 @@
 """What is kept of each sample's way from noise to image, written beside the loop.
 
-The loop's thread only starts a copy from the device and hands it over. One thread writes frames, deltas and latents
-as they come; one more encodes videos, of whole batches (`reels.py`). What waits is bounded in bytes: a disk that is
-too slow makes the loop wait instead of filling the memory, and what a shard holds does not grow with the number of its
-samples.
+The loop's thread only starts a copy from the device and hands it over. One thread writes frames, deltas and latents;
+one more encodes videos, of whole batches (`reels.py`). What waits is bounded in bytes: a disk that is too slow makes
+the loop wait instead of filling the memory, and what a shard holds does not grow with the number of its samples.
 """
 
 import io
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,10 @@ from diffrun_worker.workspace import DISK_FULL_ERRNOS
 MAX_PENDING_BYTES = 256 * 2**20
 """What may wait to be written before the loop waits for the disk."""
 
+GATHER_BYTES = 4 * 2**20
+"""What is handed over at once, unless a batch ends before: where every core denoises, each waking of another thread
+makes all of them wait."""
+
 _JPEG_QUALITY = 95
 
 
@@ -44,6 +48,7 @@ class _Step:
     indexes: Sequence[int]
     t: int
     t_index: int
+    total_steps: int
     pixels: Tensor | None  # [N, H, W, C] uint8
     delta: Tensor | None  # [N, C, H, W]
     latent: Tensor | None  # [N, C, H, W]
@@ -91,6 +96,7 @@ class Capture:
             if wanted:
                 (folder / name).mkdir(parents=True, exist_ok=True)
         self._files = Lane("capture", max_pending)
+        self._gathered: list[_Step] = []
 
     def __enter__(self) -> "Capture":
         return self
@@ -98,11 +104,12 @@ class Capture:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._files.close(drain=error is None)
-        finally:
+        with ExitStack() as closing:  # files first: their thread hands the videos on
             if self._reels is not None:
-                self._reels.close(drain=error is None)
+                closing.callback(self._reels.close, drain=error is None)
+            closing.callback(self._files.close, drain=error is None)
+            if error is None:
+                self._hand_over()
         if error is None:
             self._files.raise_failure()
             if self._reels is not None:
@@ -125,18 +132,32 @@ class Capture:
             indexes=tuple(frame.indexes),
             t=frame.t,
             t_index=frame.t_index,
+            total_steps=frame.total_steps,
             pixels=_to_host(to_pixels(frame.latent)) if pictures else None,
             delta=_to_host(frame.delta) if deltas else None,
             latent=_to_host(frame.latent) if config.save_latents else None,
             arrival=Arrival(frame.latent.device),
         )
-        self._files.put(partial(self._write_step, step, frame.total_steps), step.size)
+        if step.t_index == 0:
+            self._gathered.clear()  # of a batch that begins again
+        self._gathered.append(step)
+        if step.t_index + 1 == step.total_steps or sum(one.size for one in self._gathered) >= GATHER_BYTES:
+            self._hand_over()
 
-    def _write_step(self, step: _Step, total_steps: int) -> None:
+    def _hand_over(self) -> None:
+        steps, self._gathered = self._gathered, []
+        if steps:
+            self._files.put(partial(self._write_steps, steps), sum(step.size for step in steps))
+
+    def _write_steps(self, steps: Sequence[_Step]) -> None:
+        for step in steps:
+            self._write_step(step)
+
+    def _write_step(self, step: _Step) -> None:
         step.arrival.wait()
         names = self._names
         if step.pixels is not None:
-            self._write_pictures(step, step.pixels.numpy(), total_steps)
+            self._write_pictures(step, step.pixels.numpy())
         if step.delta is not None:
             for index, delta in zip(step.indexes, to_numpy(step.delta), strict=True):
                 self._write(names.delta(index, step.t_index), npy_bytes(delta))
@@ -144,12 +165,12 @@ class Capture:
             for index, latent in zip(step.indexes, to_numpy(step.latent), strict=True):
                 self._write(names.latent(index, step.t), serialize(latent, self._config.latent_format))
 
-    def _write_pictures(self, step: _Step, pixels: NDArray[np.uint8], total_steps: int) -> None:
+    def _write_pictures(self, step: _Step, pixels: NDArray[np.uint8]) -> None:
         if self._config.save_frames:
             for index, image in zip(step.indexes, pixels, strict=True):
                 self._write(self._names.frame(index, step.t_index), self._encode(image))
         if self._reels is not None:
-            self._reels.add(step.indexes, pixels, step.t_index, total_steps)
+            self._reels.add(step.indexes, pixels, step.t_index, step.total_steps)
 
     def _write(self, name: str, data: bytes) -> None:
         """Writes a small file; one that there was no room for does not stay."""
