@@ -17,8 +17,8 @@ Loading and one warm-up round are left out.
     pipeline      DDIMPipeline tuned alike: our memory format, threads and dtype
     our unet      DDIMPipeline over our UNet, its convolutions included
     as typed      DDIMPipeline with its UNet as from_pretrained loads it, images to PIL
-    given back    the block, freed memory going back to the kernel as glibc does it; to be run beside the block alone,
-                  since whatever comes after it takes its memory anew. All others keep it, the pipeline as well
+    given back    the block, freed memory going back to the kernel as glibc does it; only if it is named, beside the
+                  block alone: whatever comes after it takes its memory anew. All others keep it, the pipeline as well
 
 Exit status 1 where a limit is missed and --check was given.
 """
@@ -83,6 +83,8 @@ CAT256 = {
     "norm_eps": 1e-6,
 }
 LINEAR = {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear", "clip_sample": True}
+
+ONLY_IF_NAMED = "given back"
 
 RATIOS = {
     "digits": [
@@ -268,7 +270,8 @@ def pod_context(stack: ExitStack, device: str) -> WorkerContext:
 def measure(case: Case, options: argparse.Namespace) -> Times:
     """Seconds a batch, for every variant and repeat."""
     with ExitStack() as stack:
-        runs = {name: run for name, run in variants(case, stack).items() if name in (options.variants or [name])}
+        every = variants(case, stack)
+        runs = {name: every[name] for name in every if name in (options.variants or every.keys() - {ONLY_IF_NAMED})}
         return interleaved(runs, options.repeats, clock=CLOCKS[options.clock], units=lambda _name: case.rounds)
 
 
