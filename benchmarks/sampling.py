@@ -129,7 +129,7 @@ def digits(options: argparse.Namespace) -> Case:
         str(DIGITS), use_safetensors=True, local_files_only=True, torch_dtype=getattr(torch, dtype)
     )
     model = load_model(DIGITS, options.device, dtype)
-    return Case("digits", model, plain.eval().to(options.device), options.batch or 8, options.steps or 10, 3)
+    return Case("digits", model, plain.eval().to(options.device), options.batch or 8, options.steps or 10, 12)
 
 
 def cat256(options: argparse.Namespace) -> Case:

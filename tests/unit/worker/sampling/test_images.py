@@ -1,4 +1,5 @@
 import io
+import queue
 import threading
 from collections.abc import Sequence
 
@@ -38,22 +39,40 @@ def test_images_are_saved_in_the_order_of_the_samples_off_the_callers_thread() -
         for start in (10, 14):
             writer.put(range(start, start + 4), torch.zeros(4, 1, 8, 8))
     assert [index for index, _ in saved] == list(range(10, 18))
-    assert {name for _, name in saved} == {"save_0"}
+    assert {name for _, name in saved} == {"save"}
 
 
-def test_small_images_are_saved_together_and_large_ones_as_they_are_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffrun_worker.sampling.images._GROUP_BYTES", 3 * 64)
-    groups: list[list[int]] = []
-    with ImageWriter(lambda images: groups.append([index for index, _ in images])) as writer:
-        writer.put(range(8), torch.zeros(8, 1, 8, 8))
-        writer.put(range(8, 10), torch.zeros(2, 1, 16, 16))
-    assert groups == [[0, 1, 2], [3, 4, 5], [6, 7], [8], [9]]
+def test_the_first_images_are_saved_at_once_and_those_of_the_next_moments_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("diffrun_worker.sampling.images._SAVE_SECONDS", 1000)
+    saved: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+    with ImageWriter(lambda images: saved.put([index for index, _ in images])) as writer:
+        writer.put(range(2), torch.zeros(2, 1, 8, 8))
+        assert saved.get(timeout=10) == [0, 1]
+        for start in (2, 4):
+            writer.put(range(start, start + 2), torch.zeros(2, 1, 8, 8))
+        assert saved.empty()
+    assert saved.get(timeout=10) == [2, 3, 4, 5]
+
+
+def test_images_that_nothing_follows_are_saved_when_their_moment_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffrun_worker.sampling.images._SAVE_SECONDS", 0.05)
+    saved: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+    with ImageWriter(lambda images: saved.put([index for index, _ in images])) as writer:
+        for start in (0, 2):
+            writer.put(range(start, start + 2), torch.zeros(2, 1, 8, 8))
+            assert saved.get(timeout=10) == [start, start + 1], (
+                "a paused run's images would be missing until it goes on"
+            )
 
 
 def test_what_saving_meets_with_reaches_the_caller_and_nothing_more_is_saved() -> None:
     saved: list[int] = []
+    begun = threading.Event()
 
     def save(images: Sequence[Indexed]) -> None:
+        begun.set()
         if images[0].sample == 2:
             raise PermanentError("DiskFull", "no room")
         saved.extend(index for index, _ in images)
@@ -62,6 +81,7 @@ def test_what_saving_meets_with_reaches_the_caller_and_nothing_more_is_saved() -
         with ImageWriter(save) as writer:
             for start in (0, 2, 4):
                 writer.put(range(start, start + 2), torch.zeros(2, 1, 8, 8))
+                assert begun.wait(10)
 
     with pytest.raises(PermanentError, match="no room"):
         write()
@@ -84,22 +104,26 @@ def test_a_sample_that_is_not_finite_is_an_error_and_no_image(value: float) -> N
 
 def test_a_slow_disk_holds_the_loop_back_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diffrun_worker.sampling.images._MAX_WAITING", 2)
-    gate, saved = threading.Event(), []
+    begun, gate, saved = threading.Event(), threading.Event(), []
 
     def save(images: Sequence[Indexed]) -> None:
+        begun.set()
         assert gate.wait(10)
         saved.extend(index for index, _ in images)
 
     put = threading.Event()
 
     def feed(writer: ImageWriter) -> None:
-        writer.put(range(4), torch.zeros(4, 1, 2, 2))
+        for index in range(1, 4):
+            writer.put([index], torch.zeros(1, 1, 2, 2))
         put.set()
 
     with ImageWriter(save) as writer:
+        writer.put([0], torch.zeros(1, 1, 2, 2))
+        assert begun.wait(10)
         feeder = threading.Thread(target=feed, args=(writer,))
         feeder.start()
-        assert not put.wait(0.2)  # four handed over, two allowed, none saved: it waits
+        assert not put.wait(0.2)  # one is being saved, two may wait: the last finds no room
         gate.set()
         assert put.wait(10)
         feeder.join()

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from diffrun_contracts.params.infer import CaptureConfig, FrameFormat, VideoConfig
 from diffrun_worker.errors import ErrorCode, PermanentError
-from diffrun_worker.inference.lane import Lane
 from diffrun_worker.inference.output import DELTAS, FRAMES, LATENTS, VIDEOS, Names
 from diffrun_worker.inference.reels import OnVideos, Reels, check_batch
 from diffrun_worker.inference.result import FrameData
@@ -29,6 +28,7 @@ from diffrun_worker.inference.tensors import npy_bytes, serialize, to_numpy
 from diffrun_worker.inference.video import Geometry, VideoEncoder
 from diffrun_worker.sampling.images import encode_png, to_pixels
 from diffrun_worker.sampling.transfer import Arrival, begin_copy, host_buffer
+from diffrun_worker.side import Lane
 from diffrun_worker.workspace import DISK_FULL_ERRNOS
 
 MAX_PENDING_BYTES = 256 * 2**20

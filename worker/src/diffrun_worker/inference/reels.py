@@ -7,7 +7,6 @@ among several batches. The first batch is encoded at once, and what a viewer wai
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrun_worker.errors import invalid_params
-from diffrun_worker.inference.lane import Job, Side
 from diffrun_worker.inference.video import VideoEncoder
+from diffrun_worker.side import Gatherer
 
 GATHER_SECONDS = 5.0
 """From one encoding's beginning to the next one's, where there is room to wait."""
@@ -31,7 +30,7 @@ OnVideos = Callable[[Sequence[int]], None]
 _Reel = tuple[Sequence[int], NDArray[np.uint8]]  # samples, [N, T, H, W, C]
 
 
-class Reels(Side):
+class Reels(Gatherer[_Reel]):
     """One shard's videos."""
 
     def __init__(
@@ -42,15 +41,11 @@ class Reels(Side):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`name_of` gives a sample's file by its number."""
-        super().__init__("video")
         self._encoder = encoder
         self._name_of = name_of
         self._on_videos = on_videos or (lambda _: None)
-        self._clock = clock
         self._filming: NDArray[np.uint8] | None = None  # the batch that is under way
-        self._gathered: list[_Reel] = []
-        self._due = clock()
-        self._start()
+        super().__init__("video", self._encode, GATHER_SECONDS, MAX_GATHERED_BYTES, clock)
 
     def add(self, indexes: Sequence[int], pixels: NDArray[np.uint8], step: int, steps: int) -> None:
         """Takes one step of a batch, uint8 [N, H, W, C]; a batch that begins again drops what it had.
@@ -62,37 +57,7 @@ class Reels(Side):
         self._filming[:, step] = pixels
         if step + 1 == steps:
             reel, self._filming = self._filming, None
-            self._gather((indexes, reel))
-
-    def _gather(self, reel: _Reel) -> None:
-        with self._changed:
-            self._wait_for(lambda: self._room_for(reel))
-            self._gathered.append(reel)
-            self._changed.notify_all()
-
-    def _bytes(self) -> int:
-        return sum(frames.nbytes for _, frames in self._gathered)
-
-    def _room_for(self, reel: _Reel) -> bool:
-        return not self._gathered or self._bytes() + reel[1].nbytes <= MAX_GATHERED_BYTES
-
-    def _is_due(self) -> bool:
-        # Full already where one more like these would find no room.
-        return self._closed or 2 * self._bytes() > MAX_GATHERED_BYTES or self._clock() >= self._due
-
-    def _next(self) -> Job | None:
-        """What to encode together."""
-        with self._changed:
-            self._changed.wait_for(lambda: bool(self._gathered) or self._closed)
-            while self._gathered and not self._is_due():
-                self._changed.wait(self._due - self._clock())
-            reels, self._gathered = self._gathered, []
-            self._due = self._clock() + GATHER_SECONDS
-            self._changed.notify_all()
-        return partial(self._encode, reels) if reels else None
-
-    def _give_up(self) -> None:
-        self._gathered.clear()
+            self.put((indexes, reel), reel.nbytes)
 
     def _encode(self, reels: Sequence[_Reel]) -> None:
         indexes = list(chain.from_iterable(samples for samples, _ in reels))

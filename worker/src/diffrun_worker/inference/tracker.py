@@ -29,10 +29,10 @@ from torch import Tensor
 
 from diffrun_worker.block import Point
 from diffrun_worker.inference.aggregates import LATENT_L2, PIXEL_DELTA, Aggregate, Floats, Video
-from diffrun_worker.inference.lane import Lane
 from diffrun_worker.inference.output import metrics_name
 from diffrun_worker.inference.result import FrameData
 from diffrun_worker.sampling.transfer import Arrival, begin_copy, host_buffer
+from diffrun_worker.side import Lane
 from diffrun_worker.workspace import Workspace
 
 METRIC_LATENT_L2 = "infer/latent_l2"

@@ -6,7 +6,6 @@ every time. Small images are encoded and saved many at a time: what makes one du
 """
 
 import io
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,13 +21,15 @@ from torch import Tensor
 from diffrun_worker.block import NewFile
 from diffrun_worker.errors import PermanentError
 from diffrun_worker.sampling.transfer import Arrival, begin_copy, host_buffer
+from diffrun_worker.side import Gatherer
 
 NON_FINITE_SAMPLE = "NonFiniteSample"
 SAMPLE = "generated_sample"
 PNG = "image/png"
 
 _COMPRESS_LEVEL = 1  # a quarter of the default's time, files a little larger
-_MAX_WAITING = 256  # images: what a slow disk may hold back before the loop waits for it
+_MAX_WAITING = 128  # images: what a slow disk may hold back, beside as many it writes, before the loop waits for it
+_SAVE_SECONDS = 0.5  # between two savings: a file system makes many files durable at the price of a few
 _GROUP_BYTES = 1024 * 1024  # pixels encoded and saved together; a large image is a group by itself
 _GROUP_IMAGES = 64
 
@@ -99,10 +100,7 @@ class ImageWriter:
     def __init__(self, save: Save, encoders: int = 2) -> None:
         self._save = save
         self._encoders = ThreadPoolExecutor(encoders, thread_name_prefix="encode")
-        self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
-        self._waiting: deque[tuple[int, Future[None]]] = deque()  # images of a group, and their saving
-        self._unsaved = 0
-        self._failed = False  # the saver's alone
+        self._saver: Gatherer[Future[_Group]] = Gatherer("save", self._save_groups, _SAVE_SECONDS, _MAX_WAITING)
 
     def __enter__(self) -> "ImageWriter":
         return self
@@ -110,45 +108,36 @@ class ImageWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if error is None:
-                self._settle(0)
-        finally:
-            # After a failure, what has not begun is given up; what is being written is finished.
-            self._encoders.shutdown(wait=True, cancel_futures=True)
-            self._saver.shutdown(wait=True, cancel_futures=True)
+        # After a failure, what has not begun is given up; what is being written is finished.
+        self._saver.close(drain=error is None)
+        self._encoders.shutdown(wait=True, cancel_futures=True)
+        if error is None:
+            self._saver.raise_failure()
 
     def put(self, indexes: Sequence[int], samples: Tensor) -> None:
         """Hands over a batch, [N, C, H, W] in [-1, 1]; waits only where hundreds of images are unsaved.
 
-        Raises what earlier batches met with.
+        The first is saved at once, the next ones together after half a second at most. Raises what earlier batches met
+        with.
         """
         batch = _to_host(samples)
         size = max(1, min(_GROUP_IMAGES, _GROUP_BYTES // batch.pixels[0].numel()))
         for first in range(0, len(indexes), size):
             rows = range(first, min(first + size, len(indexes)))
-            encoded = self._encoders.submit(_encode_rows, batch, rows, indexes)
-            self._waiting.append((len(rows), self._saver.submit(self._save_group, encoded)))
-            self._unsaved += len(rows)
-        self._settle(_MAX_WAITING)
+            self._saver.put(self._encoders.submit(_encode_rows, batch, rows, indexes), len(rows))
 
-    def _save_group(self, encoded: Future[_Group]) -> None:
-        if self._failed:
-            return  # nothing is saved behind a gap: whoever put it in is told of the failure
-        self._failed = True
-        images, failure = encoded.result()
+    def _save_groups(self, encoded: Sequence[Future[_Group]]) -> None:
+        images: list[Indexed] = []
+        failure: PermanentError | None = None
+        for group in encoded:
+            made, failure = group.result()
+            images += made
+            if failure is not None:
+                break  # nothing is saved behind a gap
         if images:
             self._save(images)
         if failure is not None:
             raise failure
-        self._failed = False
-
-    def _settle(self, allowed: int) -> None:
-        """Raises the failures of finished images, and waits until at most `allowed` are unfinished."""
-        while self._waiting and (self._unsaved > allowed or self._waiting[0][1].done()):
-            images, saving = self._waiting.popleft()
-            self._unsaved -= images
-            saving.result()
 
 
 def _to_host(samples: Tensor) -> _HostBatch:

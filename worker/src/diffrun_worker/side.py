@@ -1,11 +1,15 @@
 """Threads that work beside the loop: what they raise is raised in the loop, and what may wait for them is bounded."""
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Generic, TypeVar
 
 Job = Callable[[], None]
+T = TypeVar("T")
 
 
 class Side(ABC):
@@ -101,3 +105,55 @@ class Lane(Side):
             self._unfinished -= 1
             self._waiting -= size
             self._changed.notify_all()
+
+
+class Gatherer(Side, Generic[T]):
+    """Items that are worked on together: the first at once, then what the next seconds bring.
+
+    For work that costs about as much for many items as for one: each waking of another thread is felt in the loop.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[list[T]], None],
+        seconds: float,
+        max_size: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`seconds` lie between two beginnings of the work, where there is room to wait.
+
+        `max_size` may wait together, in whatever unit `put` is told; a larger item waits alone.
+        """
+        super().__init__(name)
+        self._do, self._seconds, self._max_size, self._clock = work, seconds, max_size, clock
+        self._gathered: list[tuple[T, int]] = []
+        self._due = clock()
+        self._start()
+
+    def put(self, item: T, size: int) -> None:
+        """Hands over an item; waits where it finds too much before it. Raises what the work met with."""
+        with self._changed:
+            self._wait_for(lambda: not self._gathered or self._size() + size <= self._max_size)
+            self._gathered.append((item, size))
+            self._changed.notify_all()
+
+    def _size(self) -> int:
+        return sum(size for _, size in self._gathered)
+
+    def _is_due(self) -> bool:
+        # Full already where one more like these would find no room.
+        return self._closed or 2 * self._size() > self._max_size or self._clock() >= self._due
+
+    def _next(self) -> Job | None:
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._gathered) or self._closed)
+            while self._gathered and not self._is_due():
+                self._changed.wait(self._due - self._clock())
+            items, self._gathered = [item for item, _ in self._gathered], []
+            self._due = self._clock() + self._seconds
+            self._changed.notify_all()
+        return partial(self._do, items) if items else None
+
+    def _give_up(self) -> None:
+        self._gathered.clear()
