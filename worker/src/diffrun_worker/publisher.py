@@ -141,7 +141,7 @@ class Publisher:
         dropped at once.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting, timeout)
+            self.wait_sent(timeout)
             self._giving_up = True
             self._trim()
             return self._dropped + sum(entry.points for entry in self._waiting)
@@ -149,7 +149,7 @@ class Publisher:
     def close(self, timeout: float) -> bool:
         """Sends what is left, at most `timeout` seconds long, and ends the thread. Returns whether all was sent."""
         with self._changed:
-            all_sent = self._changed.wait_for(lambda: not self._waiting, timeout)
+            all_sent = self.wait_sent(timeout)
             self._closing = True
             left = len(self._waiting)
             self._changed.notify_all()

@@ -30,7 +30,7 @@ PNG = "image/png"
 _COMPRESS_LEVEL = 1  # a quarter of the default's time, files a little larger
 _MAX_WAITING = 128  # images: what a slow disk may hold back, beside as many it writes, before the loop waits for it
 _SAVE_SECONDS = 0.5  # between two savings: a file system makes many files durable at the price of a few
-_GROUP_BYTES = 1024 * 1024  # pixels encoded and saved together; a large image is a group by itself
+_GROUP_BYTES = 1024 * 1024  # pixels that one thread encodes at a time; a large image is a group by itself
 _GROUP_IMAGES = 64
 
 Save = Callable[[Sequence["Indexed"]], object]
